@@ -1,0 +1,47 @@
+# Warnings, include root and sanitizers of every target.
+function(bitplan_settings target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  # -Wno-restrict: gcc 12 warns wrongly about std::string (bug 105651).
+  # No fused multiply-add behind our back: fast paths equal their references bit for bit.
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wno-psabi -Wno-restrict -ffp-contract=off)
+  if(BITPLAN_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(BITPLAN_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${BITPLAN_SANITIZE} -fno-omit-frame-pointer)
+    if(BITPLAN_SANITIZE MATCHES "undefined")
+      target_compile_options(${target} PRIVATE -fno-sanitize-recover=undefined)
+    endif()
+    target_link_options(${target} PRIVATE -fsanitize=${BITPLAN_SANITIZE})
+  endif()
+endfunction()
+
+# bitplan_module(NAME DEPS folders… LIBRARIES private libraries… PUBLIC libraries seen in headers…)
+# One static library a folder: bitplan_NAME from all its .cpp files.
+function(bitplan_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;LIBRARIES;PUBLIC")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${name}/*.cpp)
+  add_library(bitplan_${name} STATIC ${sources})
+  set_target_properties(bitplan_${name} PROPERTIES LINKER_LANGUAGE CXX)
+  bitplan_settings(bitplan_${name})
+  list(TRANSFORM arg_DEPS PREPEND bitplan_)
+  target_link_libraries(bitplan_${name} PUBLIC ${arg_DEPS} ${arg_PUBLIC} PRIVATE ${arg_LIBRARIES})
+endfunction()
+
+# bitplan_test(FOLDER DEPS folders… LIBRARIES …): one program from tests/FOLDER/*.cpp, one ctest entry a test case.
+function(bitplan_test folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;LIBRARIES;LABELS")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  string(REPLACE "/" "_" target test_${folder})
+  add_executable(${target} ${sources})
+  bitplan_settings(${target})
+  list(TRANSFORM arg_DEPS PREPEND bitplan_)
+  target_link_libraries(${target} PRIVATE catch_main ${arg_DEPS} ${arg_LIBRARIES})
+  target_precompile_headers(${target} REUSE_FROM catch_main)
+  target_compile_definitions(${target} PRIVATE BITPLAN_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  catch_discover_tests(${target} TEST_PREFIX "${folder}: " WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
+                       PROPERTIES LABELS "${folder};${arg_LABELS}" TIMEOUT 600)
+endfunction()
