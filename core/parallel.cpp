@@ -1,0 +1,43 @@
+#include "core/parallel.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <exception>
+
+namespace bitplan {
+
+int default_threads() { return std::max(1, omp_get_max_threads()); }
+
+void parallel_for(std::size_t n, int threads, const std::function<void(std::size_t, int)>& body) {
+  if (threads <= 0) threads = default_threads();
+  threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(threads), std::max<std::size_t>(n, 1)));
+  std::exception_ptr error;
+  bool failed = false;
+  const auto end = static_cast<std::ptrdiff_t>(n);
+#pragma omp parallel num_threads(threads)
+  {
+    const int outer = omp_get_max_threads();
+    omp_set_num_threads(1);  // libraries inside body: one thread, whatever they ask OpenMP for
+    const int worker = omp_get_thread_num();
+#pragma omp for schedule(dynamic)
+    for (std::ptrdiff_t i = 0; i < end; ++i) {
+      bool skip = false;
+#pragma omp atomic read
+      skip = failed;
+      if (skip) continue;
+      try {
+        body(static_cast<std::size_t>(i), worker);
+      } catch (...) {
+#pragma omp critical(bitplan_parallel_for)
+        if (!error) error = std::current_exception();
+#pragma omp atomic write
+        failed = true;
+      }
+    }
+    omp_set_num_threads(outer);
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace bitplan
