@@ -1,0 +1,84 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bitplan {
+
+// One function a subcommand; each returns the exit status and throws as core/error.hpp says. Results go to stdout,
+// messages to stderr; with `json` stdout has one JSON object and nothing else.
+
+struct SearchOptions {
+  std::filesystem::path experiment;
+  std::optional<std::filesystem::path> out;
+  bool resume = false, json = false;
+  std::vector<std::string> set;
+  std::vector<std::string> command;   ///< argv, for the plan's provenance
+};
+int search_command(const SearchOptions& options);
+
+struct InspectOptions {
+  std::filesystem::path model;
+  std::vector<std::string> shapes;    ///< NAME=1x3x32x32
+  bool json = false;
+};
+int inspect_command(const InspectOptions& options);
+
+struct RunOptions {
+  std::filesystem::path model;
+  std::vector<std::string> inputs;    ///< NAME=FILE.npy
+  std::filesystem::path out;
+  int threads = 0;
+};
+int run_command(const RunOptions& options);
+
+struct EvaluateOptions {
+  std::filesystem::path experiment;
+  std::optional<std::filesystem::path> plan;
+  std::string uniform;                ///< "w4a8"
+  bool as_float = false, json = false;
+  std::string on = "selection";
+  std::vector<std::string> set;
+};
+int evaluate_command(const EvaluateOptions& options);
+
+struct SensitivityOptions {
+  std::filesystem::path experiment;
+  std::optional<std::filesystem::path> out;
+  bool json = false;
+  std::vector<std::string> set;
+};
+int sensitivity_command(const SensitivityOptions& options);
+
+struct CostOptions {
+  std::filesystem::path experiment;
+  std::string hardware;               ///< one of the experiment's, empty: all
+  std::optional<std::filesystem::path> plan;
+  std::string uniform;
+  bool json = false;
+  std::vector<std::string> set;
+};
+int cost_command(const CostOptions& options);
+
+struct StatusOptions {
+  std::filesystem::path run;
+  std::string field;
+  bool json = false;
+};
+int status_command(const StatusOptions& options);
+
+struct ListOptions {
+  std::string family;
+  bool json = false;
+};
+int list_command(const ListOptions& options);
+
+struct BenchOptions {
+  std::filesystem::path experiment;   ///< empty: the shipped example
+  bool signature = false, json = false;
+};
+int bench_command(const BenchOptions& options);
+
+}  // namespace bitplan

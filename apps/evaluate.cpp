@@ -1,0 +1,60 @@
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.hpp"
+#include "apps/figures.hpp"
+#include "apps/table.hpp"
+#include "core/error.hpp"
+
+namespace bitplan {
+
+namespace {
+
+Role role_of(const std::string& name) {
+  for (const auto role : {Role::calibration, Role::selection, Role::holdout})
+    if (name_of(role) == name) return role;
+  throw UsageError("--on '" + name + "' is not known; known: calibration, selection, holdout");
+}
+
+}  // namespace
+
+int evaluate_command(const EvaluateOptions& options) {
+  const auto role = role_of(options.on);
+  const std::string uniform = options.as_float ? "float" : options.uniform;
+  const auto asked = study_for(Experiment::from(load_document(options.experiment, options.set)), options.plan, uniform);
+  const auto& study = asked.study;
+
+  Evaluator evaluator(study.network, study.choices, study.evaluator_spec());
+  const auto begin = std::chrono::steady_clock::now();
+  LossSums sums;
+  for (const auto& chunk : evaluator.measure(asked.assignment, role, {0, evaluator.chunks(role)})) sums.add(chunk);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const auto figures = figures_of(sums);
+
+  if (options.json) {
+    const nlohmann::ordered_json out{{"assignment", asked.name},
+                                     {"samples", sums.samples},
+                                     {"invalid", sums.invalid},
+                                     {"on", options.on},
+                                     {"losses", losses_json(figures)},
+                                     {"intervals", intervals_json(figures)},
+                                     {"costs", costs_json(*study.costs, asked.assignment)},
+                                     {"seconds", seconds}};
+    std::cout << out.dump(1) << '\n';
+  } else {
+    std::cout << asked.name << " on " << sums.samples << " " << options.on << " samples, 95 % intervals\n\n";
+    Table losses({"loss", "value"});
+    for (const auto& [name, loss] : figures) losses.row({name, show(name, loss)});
+    std::cout << losses.text() << '\n';
+    Table costs({"cost", "value"});
+    const auto values = study.costs->costs(asked.assignment);
+    for (std::size_t m = 0; m < values.size(); ++m)
+      costs.row({study.costs->metrics()[m].label(), study.costs->format(m, static_cast<double>(values[m]))});
+    std::cout << costs.text();
+  }
+  if (sums.invalid > 0) throw InputError(asked.name + ": " + std::to_string(sums.invalid) + " samples have NaN or infinite outputs");
+  return 0;
+}
+
+}  // namespace bitplan

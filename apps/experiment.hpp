@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/yaml.hpp"
+#include "eval/evaluator.hpp"
+#include "eval/losses.hpp"
+#include "model/import_onnx.hpp"
+#include "search/space.hpp"
+
+namespace bitplan {
+
+/// `run:` of the experiment: how it is carried out. Nothing here changes what is found, but for `chunk`.
+struct RunSpec {
+  int threads = 0;                        ///< per rank; 0: OMP_NUM_THREADS or all cores
+  double evaluation_timeout_s = 300;      ///< of one work unit
+  int retries = 2;                        ///< of a work unit that failed or timed out
+  double heartbeat_s = 2;
+  std::int64_t chunk = 32;                ///< samples of one forward pass; part of the result, bit for bit
+  std::size_t cache_bytes = std::size_t{2} << 30;
+};
+
+/// The experiment file (DESIGN §5), read strictly: every section reads itself, unknown keys are errors.
+/// Only what needs the network (rules, constraints, stages' settings) is read later, from the kept nodes.
+struct Experiment {
+  Yaml document;
+  std::string name;
+  std::filesystem::path model{};
+  ImportOptions import{};
+  DataSpec calibration, selection, holdout;
+  SpaceSpec space;
+  std::map<std::string, std::filesystem::path> hardware{};
+  const Metric* objective = nullptr;
+  Yaml constraints;                       ///< a list, may be empty
+  std::vector<Yaml> stages{};
+  std::uint64_t seed = 1;
+  RunSpec run{};
+  std::filesystem::path output{};         ///< relative to the current directory
+
+  /// Throws InputError with file:line:column: key.
+  static Experiment from(const Yaml& document);
+  /// The resolved text without `run` (but with its chunk) and `output`: two runs with equal identity give the same plan.
+  std::string identity() const;
+};
+
+/// The document with every `--set key=value` applied.
+Yaml load_document(const std::filesystem::path& file, const std::vector<std::string>& overrides);
+
+}  // namespace bitplan

@@ -1,0 +1,75 @@
+#include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "apps/commands.hpp"
+#include "apps/table.hpp"
+#include "core/error.hpp"
+#include "eval/dataset.hpp"
+#include "eval/losses.hpp"
+#include "hwmodels/hardware_model.hpp"
+#include "model/operator.hpp"
+#include "quant/observer.hpp"
+#include "search/searcher.hpp"
+
+namespace bitplan {
+namespace {
+
+struct Member {
+  std::string name, summary;
+};
+
+template <class Rows>
+std::vector<Member> members_of(const Rows& rows) {
+  std::vector<Member> members;
+  for (const auto& row : rows) members.push_back({std::string(row.name), std::string(row.summary)});
+  return members;
+}
+
+struct Family {
+  std::string_view name, summary;
+  std::vector<Member> (*members)();
+};
+
+/// Every family with a table; `list` and its help walk this one.
+constexpr Family kFamilies[] = {
+    {"searchers", "methods under `search:`", [] { return members_of(searchers()); }},
+    {"metrics", "losses for `objective:`", [] { return members_of(metrics()); }},
+    {"observers", "ranges of activations", [] { return members_of(observers()); }},
+    {"hardware", "kinds of hardware descriptions", [] { return members_of(hardware_kinds()); }},
+    {"data", "kinds under `data:`", [] { return members_of(data_kinds()); }},
+    {"operators", "ONNX operators",
+     [] {
+       std::vector<Member> members;
+       for (const auto& row : operators()) members.push_back({std::string(row.name), ""});
+       return members;
+     }},
+};
+
+}  // namespace
+
+int list_command(const ListOptions& options) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  bool found = options.family.empty();
+  for (const auto& family : kFamilies) {
+    if (!options.family.empty() && family.name != options.family) continue;
+    found = true;
+    Table table({std::string(family.name), std::string(family.summary)});
+    auto rows = nlohmann::ordered_json::array();
+    for (const auto& member : family.members()) {
+      table.row({member.name, member.summary});
+      rows.push_back({{"name", member.name}, {"summary", member.summary}});
+    }
+    json[std::string(family.name)] = rows;
+    if (!options.json) std::cout << table.text() << '\n';
+  }
+  if (!found) {
+    std::string known;
+    for (const auto& family : kFamilies) known += (known.empty() ? "" : ", ") + std::string(family.name);
+    throw UsageError("'" + options.family + "' is not a family; known: " + known);
+  }
+  if (options.json) std::cout << json.dump(1) << '\n';
+  return 0;
+}
+
+}  // namespace bitplan

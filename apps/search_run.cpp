@@ -1,0 +1,167 @@
+#include "apps/search_run.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "apps/figures.hpp"
+#include "apps/search_table.hpp"
+#include "core/error.hpp"
+#include "core/hash.hpp"
+#include "core/log.hpp"
+#include "plan/tables.hpp"
+#include "search/run_search.hpp"
+
+namespace bitplan {
+namespace {
+
+/// Runs all stages; the trace goes to the store batch by batch.
+void search(const Study& study, Archive& archive, Coordinator& coordinator, RunStore& store, Progress& progress) {
+  std::size_t written = 0;
+  std::int64_t number = 0;
+  coordinator.on_progress = [&](const ClusterProgress& p) { progress.units(p); };
+  const auto measure = [&](std::span<const Assignment> asked) { return coordinator.measure(asked, Role::selection); };
+  const SearchEvents events{
+      .on_stage = [&](const std::string& name, std::int64_t) {
+        progress.stage(name, ++number, static_cast<std::int64_t>(study.experiment.stages.size()) + 1);
+      },
+      .on_batch = [&](const Archive& so_far) {
+        for (const auto& alarm : store.add_trials(std::span(so_far.trials()).subspan(written))) log_warning(alarm);
+        written = so_far.trials().size();
+        progress.batch(so_far, *study.costs, std::string(study.experiment.objective->name));
+      }};
+  run_search(study.problem(archive), archive, *study.experiment.objective, study.experiment.stages, measure, events);
+}
+
+/// The best feasible uniform plan of the archive, or null.
+const Trial* best_uniform(const Study& study, const Archive& archive) {
+  const Trial* best = nullptr;
+  for (const auto& point : uniform_points(study.space, *study.choices)) {
+    const auto* trial = archive.find(study.space.assignment(point));
+    if (trial != nullptr && trial->measurement.feasible && trial->measurement.status == Measurement::Status::ok &&
+        (best == nullptr || Archive::better(*trial, *best)))
+      best = trial;
+  }
+  return best;
+}
+
+bool is_uniform(const Study& study, const Assignment& assignment) {
+  for (const auto& point : uniform_points(study.space, *study.choices))
+    if (study.space.assignment(point) == assignment) return true;
+  return false;
+}
+
+std::map<std::string, double> shown_costs(const CostModel& costs, const Assignment& assignment) {
+  std::map<std::string, double> shown;
+  const auto values = costs.costs(assignment);
+  for (std::size_t m = 0; m < values.size(); ++m)
+    shown[costs.metrics()[m].label()] = costs.display(m, static_cast<double>(values[m]));
+  return shown;
+}
+
+/// Selection and holdout figures of assignments, spread over the ranks like any other measurement.
+std::vector<Reference> final_figures(const Study& study, Coordinator& coordinator,
+                                     const std::vector<std::pair<std::string, Assignment>>& named) {
+  std::vector<Assignment> assignments;
+  for (const auto& [name, assignment] : named) assignments.push_back(assignment);
+  const auto selection = coordinator.measure(assignments, Role::selection);
+  const auto holdout = coordinator.measure(assignments, Role::holdout);
+  std::vector<Reference> references;
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    if (holdout[i].status != Measurement::Status::ok)
+      log_warning(named[i].first + " has no holdout figures: " + holdout[i].reason);
+    references.push_back({named[i].first, figures_of(selection[i].sums), figures_of(holdout[i].sums),
+                          shown_costs(*study.costs, named[i].second)});
+  }
+  return references;
+}
+
+std::vector<ConstraintUse> constraint_uses(const Study& study, const std::vector<std::int64_t>& costs) {
+  std::vector<ConstraintUse> uses;
+  for (const auto& c : study.constraints) {
+    const double limit = study.costs->display(c.metric, static_cast<double>(c.limit));
+    const double used = study.costs->display(c.metric, static_cast<double>(costs[c.metric]));
+    uses.push_back({c.text, study.costs->metrics()[c.metric].label(), limit, used,
+                    study.costs->display(c.metric, static_cast<double>(c.limit - costs[c.metric]))});
+  }
+  return uses;
+}
+
+Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best, bool uniform,
+               std::vector<Reference> references, const std::map<std::string, std::string>& provenance) {
+  const auto& network = *study.network;
+  Plan plan;
+  plan.name = study.experiment.name;
+  plan.model_file = network.file;
+  plan.model_sha256 = network.sha256;
+  plan.producer = network.producer;
+  plan.opset = network.opset;
+  const auto& objective = *study.experiment.objective;
+  plan.objective = (objective.minimize ? "minimize " : "maximize ") + std::string(objective.name);
+  for (const auto role : {Role::calibration, Role::selection, Role::holdout})
+    plan.data[std::string(name_of(role))] = evaluator.data_fingerprint(role);
+  plan.constraints = constraint_uses(study, best.measurement.costs);
+  plan.kind = uniform ? "uniform" : "mixed";
+  plan.stage = best.stage;
+  plan.selection = references[0].selection;
+  plan.holdout = references[0].holdout;
+  plan.costs = references[0].costs;
+  plan.references.assign(references.begin() + 1, references.end());
+  plan.layers = plan_layers(network, *study.choices, *study.costs, best.assignment,
+                            [&](SiteId site, ChoiceId choice) { return evaluator.activation_quantizer(site, choice); });
+  plan.provenance = provenance;
+  return plan;
+}
+
+std::vector<std::size_t> front_metrics(const Study& study) {
+  std::vector<std::size_t> metrics;
+  for (const auto& c : study.constraints)
+    if (std::find(metrics.begin(), metrics.end(), c.metric) == metrics.end()) metrics.push_back(c.metric);
+  if (metrics.empty()) metrics.push_back(study.costs->metric("weight_bytes", ""));
+  return metrics;
+}
+
+/// The name of a uniform assignment in the tables: the labels of its most frequent choices ("int4/int8").
+std::string uniform_name(const Study& study, const Assignment& assignment) {
+  const auto most = [&](Site::Kind kind) {
+    std::map<ChoiceId, int> count;
+    for (const auto& site : study.network->sites)
+      if (site.kind == kind) ++count[assignment[static_cast<std::size_t>(site.id)]];
+    const auto top = std::max_element(count.begin(), count.end(), [](auto a, auto b) { return a.second < b.second; });
+    return top == count.end() ? std::string("-") : (*study.choices)[top->first].label;
+  };
+  return "uniform " + most(Site::Kind::weight) + "/" + most(Site::Kind::activation);
+}
+
+}  // namespace
+
+SearchResult run_study(const Study& study, const Evaluator& evaluator, Coordinator& coordinator, RunStore& store,
+                       Progress& progress, const std::filesystem::path& directory,
+                       const std::map<std::string, std::string>& provenance) {
+  Archive archive;
+  search(study, archive, coordinator, store, progress);
+  const auto* best = archive.best();
+  if (best == nullptr)
+    throw InfeasibleError("no plan that holds the constraints could be measured: " + std::to_string(archive.trials().size()) +
+                          " trials, none of them valid");
+  const auto* uniform = best_uniform(study, archive);
+  const bool best_is_uniform = is_uniform(study, best->assignment);
+
+  std::vector<std::pair<std::string, Assignment>> named{{"plan", best->assignment}, {"float", study.space.all_float()}};
+  if (uniform != nullptr) named.emplace_back(uniform_name(study, uniform->assignment), uniform->assignment);
+  auto all = provenance;
+  all["trace"] = hex(trace_hash(archive, true));
+  all["trials"] = std::to_string(archive.trials().size());
+  SearchResult result;
+  result.plan = make_plan(study, evaluator, *best, best_is_uniform, final_figures(study, coordinator, named), all);
+
+  write_plan(directory / "plans" / "best.json", result.plan);
+  write_front(directory / "plans" / "front.json", *study.network, *study.choices, *study.costs, archive, front_metrics(study));
+  if (const auto rows = sensitivity_rows(study.space, *study.choices, archive, *study.experiment.objective); rows.size() > 1)
+    write_sensitivity_csv(directory / "sensitivity.csv", rows);
+  result.text = result_text(study, result.plan, directory);
+  result.signature = hex(trace_hash(archive, false));
+  result.json = result_json(study, result.plan, directory);
+  return result;
+}
+
+}  // namespace bitplan

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/experiment.hpp"
+#include "hwmodels/cost_model.hpp"
+#include "search/constraints.hpp"
+#include "search/searcher.hpp"
+#include "search/space.hpp"
+
+namespace bitplan {
+
+/// An experiment with all that follows from it before anything is measured: the network, the space, the cost of every
+/// choice, the limits. The same on every rank.
+struct Study {
+  Experiment experiment;
+  std::shared_ptr<const Network> network;
+  std::shared_ptr<const ChoiceTable> choices;
+  Space space;
+  Assignment uniform8;                    ///< all weights and activations int8: what percentages refer to
+  Assignment requested;                   ///< the uniform assignment asked for with --uniform, else empty
+  std::shared_ptr<const CostModel> costs;
+  std::vector<Constraint> constraints;
+
+  Problem problem(const Archive& archive) const;
+  EvaluatorSpec evaluator_spec() const;
+};
+
+/// Imports the model and builds the rest. `uniform`: text of a uniform assignment whose choices are needed too ("w4a8",
+/// "float"), or empty; `plan_choices`: labels of choices of a plan. Throws InputError.
+Study make_study(Experiment experiment, const std::string& uniform = {}, const std::vector<Choice>& plan_choices = {});
+
+}  // namespace bitplan

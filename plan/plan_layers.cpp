@@ -1,0 +1,58 @@
+#include "plan/plan.hpp"
+#include "quant/weight_quantizer.hpp"
+
+namespace bitplan {
+
+Figures figures_of(const LossSums& sums) {
+  Figures figures;
+  for (const auto& metric : metrics())
+    if (!metric.needs_labels || sums.labelled > 0) figures[std::string(metric.name)] = metric.value(sums);
+  return figures;
+}
+
+namespace {
+
+PlannedWeight planned_weight(const Network& network, const Layer& layer, const Choice& choice) {
+  PlannedWeight planned{.choice = choice, .scales = {}, .zero_points = {}};
+  if (choice.is_float) return planned;
+  auto quantized = quantize_weight(network.tensor(layer.weight).constant->values<float>(),
+                                   WeightView::of(layer.weight_shape, layer.channel_axis), choice);
+  planned.scales = std::move(quantized.scales);
+  planned.zero_points = std::move(quantized.zero_points);
+  return planned;
+}
+
+}  // namespace
+
+std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable& choices, const CostModel& costs,
+                                      const Assignment& assignment,
+                                      const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer) {
+  std::vector<PlannedLayer> layers;
+  for (const auto& layer : network.layers) {
+    const auto l = static_cast<std::size_t>(layer.id);
+    const ChoiceId weight = assignment[static_cast<std::size_t>(network.weight_site[l])];
+    const SiteId input = network.input_site[l];
+    const ChoiceId activation = input < 0 ? kFloat : assignment[static_cast<std::size_t>(input)];
+    PlannedLayer planned{.id = layer.id,
+                         .op = layer.op,
+                         .names = layer.names,
+                         .weight_shape = layer.weight_shape,
+                         .axis = layer.channel_axis,
+                         .folded_batch_norm = layer.folded_batch_norm,
+                         .weight = planned_weight(network, layer, choices[weight]),
+                         .activation = std::nullopt,
+                         .costs = {}};
+    if (input >= 0) {
+      planned.activation = PlannedActivation{choices[activation], network.tensor(network.site(input).tensor).name, {}};
+      if (!choices[activation].is_float) planned.activation->quantizer = activation_quantizer(input, activation);
+    }
+    for (std::size_t m = 0; m < costs.metrics().size(); ++m)
+      if (costs.additive(m) && !costs.metrics()[m].name.starts_with("average"))
+        planned.costs[costs.metrics()[m].label()] =
+            costs.display(m, static_cast<double>(costs.layer_cost(m, layer.id, weight, activation)));
+    layers.push_back(std::move(planned));
+  }
+  return layers;
+}
+
+}  // namespace bitplan

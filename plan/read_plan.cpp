@@ -1,0 +1,118 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "core/files.hpp"
+#include "plan/plan.hpp"
+
+namespace bitplan {
+namespace {
+
+using Json = nlohmann::json;
+
+/// Strict access with a message that names the place.
+struct Reader {
+  const std::string& file;
+
+  [[noreturn]] void fail(const std::string& path, const std::string& problem) const {
+    throw InputError(file + ": " + path + ": " + problem);
+  }
+  const Json& at(const Json& object, const std::string& path, const char* key) const {
+    if (!object.is_object() || !object.contains(key)) fail(path, std::string("'") + key + "' is missing");
+    return object.at(key);
+  }
+  std::string text(const Json& object, const std::string& path, const char* key) const {
+    const auto& value = at(object, path, key);
+    if (!value.is_string()) fail(path + '.' + key, "must be text");
+    return value.get<std::string>();
+  }
+  std::string text_or_null(const Json& object, const char* key) const {
+    if (object.is_object() && object.contains(key) && object.at(key).is_string()) return object.at(key).get<std::string>();
+    return {};
+  }
+  Choice choice(const Json& object, const std::string& path, const ChoiceDefaults& defaults) const {
+    const auto label = text(object, path, "choice");
+    try {
+      return parse_choice(label, defaults, defaults);
+    } catch (const InputError& e) {
+      fail(path + ".choice", e.what());
+    }
+  }
+};
+
+PlanAssignment::Row read_row(const Reader& in, const Json& layer, const std::string& path) {
+  PlanAssignment::Row row;
+  const auto& names = in.at(layer, path, "names");
+  row.names.node = in.text_or_null(names, "node");
+  row.names.weight = in.text_or_null(names, "weight");
+  row.names.module = in.text_or_null(names, "module");
+  row.weight = in.choice(in.at(layer, path, "weight"), path + ".weight", ChoiceDefaults::weights());
+  const auto& activation = in.at(layer, path, "activation");
+  if (!activation.is_null()) {
+    row.tensor = in.text(activation, path + ".activation", "tensor");
+    row.activation = in.choice(activation, path + ".activation", ChoiceDefaults::activations());
+  }
+  return row;
+}
+
+}  // namespace
+
+std::vector<Choice> PlanAssignment::choices() const {
+  std::vector<Choice> all;
+  for (const auto& row : rows) {
+    all.push_back(row.weight);
+    if (row.activation) all.push_back(*row.activation);
+  }
+  return all;
+}
+
+PlanAssignment read_plan(const std::filesystem::path& file) {
+  PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}};
+  const Reader in{plan.file};
+  Json json;
+  try {
+    json = Json::parse(read_text(file));
+  } catch (const Json::parse_error& e) {
+    throw InputError(plan.file + ": is not valid JSON (byte " + std::to_string(e.byte) + ")");
+  }
+  if (!json.is_object() || json.value("format", Json()) != "bitplan-plan")
+    throw InputError(plan.file + ": is not a plan (\"format\" must be \"bitplan-plan\")");
+  if (json.value("version", Json()) != 1) throw InputError(plan.file + ": version must be 1");
+  plan.model_sha256 = in.text(in.at(json, "model", "model"), "model", "sha256");
+  const auto& layers = in.at(json, "plan", "layers");
+  if (!layers.is_array()) in.fail("layers", "must be a list");
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    plan.rows.push_back(read_row(in, layers[i], "layers[" + std::to_string(i) + "]"));
+  return plan;
+}
+
+Assignment assignment_of(const PlanAssignment& plan, const Network& network, ChoiceTable choices) {
+  Assignment assignment(network.sites.size(), kFloat);
+  std::vector<bool> set(network.sites.size(), false);
+  const auto put = [&](SiteId site, const Choice& choice) {
+    const auto s = static_cast<std::size_t>(site);
+    const auto id = choices.add(choice);
+    if (set[s] && assignment[s] != id)
+      throw InputError(plan.file + ": '" + network.site(site).name + "' has two choices, " + choices[assignment[s]].label +
+                       " and " + choice.label);
+    set[s] = true;
+    assignment[s] = id;
+  };
+  for (const auto& layer : network.layers) {
+    const auto row = std::find_if(plan.rows.begin(), plan.rows.end(), [&](const PlanAssignment::Row& r) {
+      return r.names.node == layer.names.node && r.names.weight == layer.names.weight;
+    });
+    if (row == plan.rows.end())
+      throw InputError(plan.file + ": has no layer for node '" + layer.names.node + "' (weight '" + layer.names.weight +
+                       "') of " + network.file);
+    const auto l = static_cast<std::size_t>(layer.id);
+    put(network.weight_site[l], row->weight);
+    if (const SiteId input = network.input_site[l]; input >= 0) {
+      if (!row->activation) throw InputError(plan.file + ": layer '" + layer.names.node + "' has no activation");
+      put(input, *row->activation);
+    }
+  }
+  return assignment;
+}
+
+}  // namespace bitplan

@@ -1,0 +1,119 @@
+#include <nlohmann/json.hpp>
+
+#include "core/files.hpp"
+#include "core/npy.hpp"
+#include "plan/plan.hpp"
+
+namespace bitplan {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr std::size_t kInline = 64;  ///< longer arrays go to the .npz
+
+struct Arrays {
+  std::map<std::string, Tensor> members;
+
+  template <class T>
+  Json put(const std::string& name, const std::vector<T>& values) {
+    if (values.size() <= kInline) return values;
+    members.emplace(name, Tensor::of<T>({static_cast<std::int64_t>(values.size())}, values));
+    return {{"npz", name}};
+  }
+};
+
+Json json_of(const Loss& loss) { return {{"value", loss.value}, {"low", loss.low}, {"high", loss.high}}; }
+
+Json json_of(const Figures& figures) {
+  Json out = Json::object();
+  for (const auto& [name, loss] : figures) out[name] = json_of(loss);
+  return out;
+}
+
+Json or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json json_of(const LayerNames& names) {
+  return {{"node", or_null(names.node)},     {"weight", or_null(names.weight)},
+          {"input", or_null(names.input)},   {"output", or_null(names.output)},
+          {"module", or_null(names.module)}, {"module_source", or_null(names.module_source)},
+          {"gguf", or_null(names.gguf)}};
+}
+
+Json json_of(const PlannedLayer& layer, Arrays& arrays) {
+  const auto prefix = "layers." + std::to_string(layer.id) + ".";
+  const auto& choice = layer.weight.choice;
+  Json weight{{"choice", choice.label}, {"bits", choice.bits}};
+  if (!choice.is_float) {
+    weight["signed"] = choice.symmetric;
+    weight["narrow"] = choice.narrow;
+    constexpr const char* kNames[] = {"tensor", "channel", "group"};
+    weight["granularity"] = kNames[static_cast<int>(choice.granularity.kind)];
+    weight["axis"] = layer.axis;
+    weight["group"] = choice.granularity.kind == Granularity::Kind::group ? Json(choice.granularity.group) : Json(nullptr);
+    weight["scale"] = arrays.put(prefix + "weight.scale", layer.weight.scales);
+    weight["zero_point"] = arrays.put(prefix + "weight.zero_point", layer.weight.zero_points);
+  }
+  Json out{{"id", layer.id},
+           {"op", layer.op},
+           {"names", json_of(layer.names)},
+           {"weight_shape", layer.weight_shape},
+           {"folded_batch_norm", layer.folded_batch_norm},
+           {"weight", std::move(weight)}};
+  if (!layer.activation) {
+    out["activation"] = nullptr;
+  } else {
+    const auto& activation = *layer.activation;
+    Json row{{"choice", activation.choice.label}, {"tensor", activation.tensor}, {"bits", activation.choice.bits}};
+    if (activation.quantizer) {
+      const auto& q = *activation.quantizer;
+      row.update({{"signed", q.q_min < 0}, {"narrow", activation.choice.narrow}, {"granularity", "tensor"},
+                  {"scale", {q.scale}}, {"zero_point", {q.zero_point}}});
+    }
+    out["activation"] = std::move(row);
+  }
+  out["costs"] = layer.costs;
+  return out;
+}
+
+Json json_of(const Plan& plan, Arrays& arrays) {
+  Json out{{"format", "bitplan-plan"},
+           {"version", 1},
+           {"name", plan.name},
+           {"model", {{"file", plan.model_file}, {"sha256", plan.model_sha256}, {"opset", plan.opset},
+                      {"producer", plan.producer}}},
+           {"objective", plan.objective},
+           {"data", plan.data},
+           {"kind", plan.kind},
+           {"stage", plan.stage},
+           {"constraints", Json::array()},
+           {"loss", {{"selection", json_of(plan.selection)}, {"holdout", json_of(plan.holdout)}}},
+           {"costs", plan.costs},
+           {"references", Json::array()},
+           {"optimality_gap", nullptr},  // no bound is known: measured losses are not additive
+           {"provenance", plan.provenance},
+           {"layers", Json::array()}};
+  for (const auto& c : plan.constraints)
+    out["constraints"].push_back(
+        {{"text", c.text}, {"metric", c.metric}, {"limit", c.limit}, {"used", c.used}, {"slack", c.slack}});
+  for (const auto& r : plan.references)
+    out["references"].push_back({{"name", r.name},
+                                 {"loss", {{"selection", json_of(r.selection)}, {"holdout", json_of(r.holdout)}}},
+                                 {"costs", r.costs}});
+  for (const auto& layer : plan.layers) out["layers"].push_back(json_of(layer, arrays));
+  return out;
+}
+
+}  // namespace
+
+void write_plan(const std::filesystem::path& file, const Plan& plan) {
+  Arrays arrays;
+  auto json = json_of(plan, arrays);
+  if (!arrays.members.empty()) {
+    auto npz = file;
+    npz.replace_extension(".npz");
+    json["arrays"] = npz.filename().string();
+    write_npz(npz, arrays.members);  // first: a plan never names arrays that are not there
+  }
+  write_text_atomically(file, json.dump(1) + '\n');
+}
+
+}  // namespace bitplan
