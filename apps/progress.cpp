@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -49,6 +50,8 @@ void Progress::batch(const Archive& archive, const CostModel& costs, const std::
     status_.best = std::move(shown);
     best_text_ = "best " + objective + " " + significant(best->measurement.loss) + " (" + best->stage + ")";
   }
+  units_at_batch_ = status_.units_done + status_.units_reused;
+  units_per_trial_ = static_cast<double>(units_at_batch_) / static_cast<double>(std::max<std::int64_t>(status_.trials, 1));
   draw(false);
 }
 
@@ -63,15 +66,17 @@ void Progress::units(const ClusterProgress& progress) {
 
 std::string Progress::line() const {
   const auto units = status_.units_done + status_.units_reused;
-  std::string text = "[" + stage_text_ + "] " + std::to_string(status_.trials);
-  if (planned_ > 0) text += " of about " + std::to_string(std::max(planned_, status_.trials));
+  // Trials are accounted batch by batch; within a long batch the units tell how far it is.
+  const double done = static_cast<double>(status_.trials) +
+                      (units_per_trial_ > 0 ? static_cast<double>(units - units_at_batch_) / units_per_trial_ : 0);
+  std::string text = "[" + stage_text_ + "] " + fixed(done, 0);
+  if (planned_ > 0) text += " of about " + fixed(std::max(static_cast<double>(planned_), done), 0);
   text += " measured";
-  // Rate and remaining time follow the units really measured by this process, so that a resumed run does not boast.
-  const double per_trial = status_.trials > 0 ? static_cast<double>(units) / static_cast<double>(status_.trials) : 0;
-  if (status_.units_done > 0 && per_trial > 0) {
-    const double rate = static_cast<double>(status_.units_done) / per_trial / seconds();
+  if (units_per_trial_ > 0 && status_.units_done > 0) {
+    // What was found in the store cost no time: a resumed run must not boast.
+    const double rate = static_cast<double>(status_.units_done) / units_per_trial_ / seconds();
     text += ", " + significant(rate) + "/s";
-    if (planned_ > status_.trials) text += ", " + format_seconds(static_cast<double>(planned_ - status_.trials) / rate) + " left";
+    if (const double left = static_cast<double>(planned_) - done; left > 0) text += ", " + format_seconds(std::ceil(left / rate)) + " left";
   }
   if (!best_text_.empty()) text += ", " + best_text_;
   return text;

@@ -35,6 +35,8 @@ class Progress {
   std::int64_t planned_;
   bool quiet_, terminal_;
   std::string stage_text_, best_text_;
+  std::int64_t units_at_batch_ = 0;
+  double units_per_trial_ = 0;
   double drawn_ = -1e9, saved_ = -1e9;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };

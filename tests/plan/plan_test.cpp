@@ -1,0 +1,128 @@
+#include "plan/plan.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "core/files.hpp"
+#include "core/npy.hpp"
+#include "plan/tables.hpp"
+#include "quant/weight_quantizer.hpp"
+#include "tests/catch.hpp"
+#include "tests/fixtures.hpp"
+
+using namespace bitplan;
+using Json = nlohmann::json;
+
+namespace {
+
+struct Fixture {
+  std::filesystem::path dir = std::filesystem::temp_directory_path() / "bitplan_plan_test";
+  std::shared_ptr<const Network> network = std::make_shared<const Network>(test::small_network(18));
+  std::shared_ptr<ChoiceTable> choices = std::make_shared<ChoiceTable>();
+  Assignment assignment;
+  std::unique_ptr<CostModel> costs;
+
+  Fixture() {
+    std::filesystem::create_directories(dir);
+    const auto w = ChoiceDefaults::weights(), a = ChoiceDefaults::activations();
+    const auto int4 = choices->add(parse_choice("int4", w, w)), affine = choices->add(parse_choice("int3:g16+affine", w, w));
+    const auto act8 = choices->add(parse_choice("int8", a, a));
+    for (const auto& site : network->sites)
+      assignment.push_back(site.kind == Site::Kind::activation ? act8 : site.id == 0 ? kFloat : site.id == 1 ? affine : int4);
+    costs = std::make_unique<CostModel>(network, choices, std::map<std::string, std::filesystem::path>{});
+  }
+  ~Fixture() { std::filesystem::remove_all(dir); }
+
+  Plan plan() const {
+    Plan plan;
+    plan.name = "test";
+    plan.model_file = network->file;
+    plan.model_sha256 = network->sha256;
+    plan.objective = "minimize kl";
+    plan.kind = "mixed";
+    plan.layers = plan_layers(*network, *choices, *costs, assignment,
+                              [](SiteId, ChoiceId) { return affine_from_range(0, 6, 8, false, false); });
+    plan.provenance = {{"seed", "1"}};
+    return plan;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a plan file reads back to the same assignment") {
+  const Fixture f;
+  write_plan(f.dir / "plan.json", f.plan());
+  const auto read = read_plan(f.dir / "plan.json");
+  CHECK(read.model_sha256 == f.network->sha256);
+  CHECK(assignment_of(read, *f.network, *f.choices) == f.assignment);
+}
+
+TEST_CASE("a plan holds scales as they are measured with, long arrays in the .npz beside it") {
+  const Fixture f;
+  write_plan(f.dir / "plan.json", f.plan());
+  const auto json = Json::parse(read_text(f.dir / "plan.json"));
+  const auto arrays = read_npz(f.dir / json["arrays"].get<std::string>());
+  for (const std::size_t l : {1u, 2u, 17u}) {
+    const auto& layer = f.network->layers[l];
+    const auto expected = quantize_weight(f.network->tensor(layer.weight).constant->values<float>(),
+                                          WeightView::of(layer.weight_shape, layer.channel_axis), (*f.choices)[f.assignment[l]]);
+    const auto& scale = json["layers"][l]["weight"]["scale"];
+    if (expected.scales.size() <= 64) {
+      CHECK(scale.get<std::vector<float>>() == expected.scales);
+    } else {
+      const auto stored = arrays.at(scale["npz"].get<std::string>()).values<float>();
+      CHECK(std::vector<float>(stored.begin(), stored.end()) == expected.scales);
+    }
+  }
+  CHECK(json["layers"][0]["weight"]["choice"] == "float");
+  CHECK_FALSE(json["layers"][0]["weight"].contains("scale"));
+  CHECK(json["layers"][1]["weight"]["group"] == 16);
+  CHECK(json["layers"][2]["activation"]["scale"][0].get<float>() == Approx(6.0 / 255));
+  CHECK(json["layers"][2]["names"]["module"] == "conv2");
+}
+
+TEST_CASE("a layer's costs in the plan add up to the plan's") {
+  const Fixture f;
+  double bytes = 0;
+  for (const auto& layer : f.plan().layers) bytes += layer.costs.at("weight_bytes");
+  const auto m = f.costs->metric("weight_bytes", "");
+  CHECK(bytes == f.costs->display(m, static_cast<double>(f.costs->cost(m, f.assignment))));
+}
+
+TEST_CASE("files that are no plan are refused with what is wrong") {
+  const Fixture f;
+  const auto file = f.dir / "bad.json";
+  const auto check = [&](const std::string& text, const std::string& message) {
+    std::ofstream(file) << text;
+    CHECK_THROWS_WITH(read_plan(file), Catch::Contains(message));
+  };
+  check("{", "is not valid JSON");
+  check("[]", "is not a plan");
+  check("{\"format\": \"bitplan-plan\", \"version\": 2}", "version must be 1");
+  check("{\"format\": \"bitplan-plan\", \"version\": 1}", "'model' is missing");
+  check("{\"format\": \"bitplan-plan\", \"version\": 1, \"model\": {\"sha256\": \"0\"}, \"layers\": [{\"names\": {}, \"weight\": {\"choice\": \"int99\"}}]}",
+        "layers[0].weight.choice: 'int99' is not a choice");
+  CHECK_THROWS_WITH(read_plan(f.dir / "none.json"), Catch::Contains("none.json: cannot be read"));
+}
+
+TEST_CASE("a plan of another network is refused naming the layer it lacks") {
+  const Fixture f;
+  auto plan = f.plan();
+  plan.layers.erase(plan.layers.begin() + 3);
+  write_plan(f.dir / "plan.json", plan);
+  CHECK_THROWS_WITH(assignment_of(read_plan(f.dir / "plan.json"), *f.network, *f.choices), Catch::Contains("has no layer for node 'conv3'"));
+}
+
+TEST_CASE("a plan replaces the old file in one step") {
+  const Fixture f;
+  write_plan(f.dir / "plan.json", f.plan());
+  const auto first = read_text(f.dir / "plan.json");
+  write_plan(f.dir / "plan.json", f.plan());
+  CHECK(read_text(f.dir / "plan.json") == first);
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(f.dir)) left.push_back(entry.path().filename());
+  std::sort(left.begin(), left.end());
+  CHECK(left == std::vector<std::string>{"plan.json", "plan.npz"});
+}
