@@ -38,7 +38,7 @@ int signature(const BenchOptions& options) {
   SearchOptions search;
   search.experiment = options.experiment.empty() ? shipped("signature.yaml") : options.experiment;
   search.out = std::filesystem::temp_directory_path() / ("bitplan-signature-" + std::to_string(::getpid()));
-  silence_log();
+  search.quiet = true;
   const int status = search_on_ranks(search, [&](const SearchResult& result) {
     if (options.json) std::cout << nlohmann::ordered_json{{"signature", result.signature}}.dump() << std::endl;
     else std::cout << result.signature << std::endl;

@@ -14,6 +14,7 @@ struct SearchOptions {
   std::filesystem::path experiment;
   std::optional<std::filesystem::path> out;
   bool resume = false, json = false;
+  bool quiet = false;                 ///< no progress, no greeting
   std::vector<std::string> set;
   std::vector<std::string> command;   ///< argv, for the plan's provenance
 };

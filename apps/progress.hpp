@@ -37,7 +37,7 @@ class Progress {
   std::string stage_text_, best_text_;
   std::int64_t units_at_batch_ = 0;
   double units_per_trial_ = 0;
-  double drawn_ = -1e9, saved_ = -1e9;
+  double drawn_ = 0, saved_ = 0;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 

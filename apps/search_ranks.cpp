@@ -96,7 +96,7 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
   status.ranks = ranks;
   status.pid = static_cast<int>(::getpid());
   Archive empty;
-  Progress progress(prepared.directory, status, planned_trials(study, empty), false);
+  Progress progress(prepared.directory, status, planned_trials(study, empty), options.quiet);
   try {
     const auto evaluator = make_evaluator(study);
     const auto cluster = cluster_options(study, *evaluator);
@@ -132,7 +132,7 @@ void follow(const Yaml& document, Mailbox& mail) {
 int search_on_ranks(const SearchOptions& options, const std::function<void(const SearchResult&)>& done) {
   catch_stop_signals();
   MpiRuntime mpi;
-  if (mpi.rank() != 0) silence_log();
+  if (mpi.rank() != 0 || options.quiet) silence_log();
   Prepared prepared;
   std::exception_ptr wrong;
   // Rank 0 alone meets what is wrong with the input; the others hear only how to end.
