@@ -14,6 +14,11 @@ std::string cell(const Figures& figures, const std::string& metric) {
   return found == figures.end() ? "-" : show(metric, found->second);
 }
 
+/// A figure in display units with its unit.
+std::string with_unit(const CostModel& costs, std::size_t metric, double shown) {
+  return costs.format(metric, shown / costs.display(metric, 1.0));
+}
+
 /// The metrics worth a column: the objective, and top1 when there are labels.
 std::string comparison(const Study& study, const Plan& plan) {
   const std::string objective(study.experiment.objective->name);
@@ -31,7 +36,7 @@ std::string comparison(const Study& study, const Plan& plan) {
                        const std::map<std::string, double>& costs) {
     std::vector<std::string> row{name, cell(selection, objective), cell(holdout, objective)};
     if (labels) row.push_back(cell(holdout, "top1"));
-    for (const auto m : metrics) row.push_back(significant(costs.at(study.costs->metrics()[m].label())));
+    for (const auto m : metrics) row.push_back(with_unit(*study.costs, m, costs.at(study.costs->metrics()[m].label())));
     table.row(row);
   };
   for (const auto& r : plan.references) add(r.name, r.selection, r.holdout, r.costs);
@@ -54,8 +59,11 @@ std::string layer_table(const Plan& plan) {
 
 std::string result_text(const Study& study, const Plan& plan, const std::filesystem::path& directory) {
   std::string text = '\n' + layer_table(plan) + '\n' + comparison(study, plan) + '\n';
-  for (const auto& c : plan.constraints)
-    text += c.text + ": used " + significant(c.used) + " of " + significant(c.limit) + '\n';
+  for (std::size_t i = 0; i < plan.constraints.size(); ++i) {
+    const auto& c = plan.constraints[i];
+    const auto metric = study.constraints[i].metric;
+    text += c.text + ": used " + with_unit(*study.costs, metric, c.used) + " of " + with_unit(*study.costs, metric, c.limit) + '\n';
+  }
   const bool any_uniform = plan.references.size() > 1;
   if (plan.kind == "uniform") text += "No mixed plan measured better on selection data: the uniform one is returned.\n";
   if (!any_uniform) text += "No uniform plan of this space holds the constraints.\n";
