@@ -1,0 +1,70 @@
+#include "quant/affine.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <limits>
+
+namespace bitplan {
+namespace {
+
+/// fake_quantize_ref with clamp and rint exchanged, which is exact since the bounds are integers:
+/// x' = s rint(clamp(x / s, q_min - z, q_max - z)). A NaN fails both comparisons and stays; the rounder makes -0 into
+/// 0, as adding z does.
+BITPLAN_KERNEL void quantize_all(const Affine& q, const float* x, float* out, std::size_t n) {
+  const float inverse = 1 / q.scale, scale = q.scale;
+  const auto low = static_cast<float>(q.q_min - q.zero_point), high = static_cast<float>(q.q_max - q.zero_point);
+  BITPLAN_NO_OVERLAP
+  for (std::size_t i = 0; i < n; ++i) {
+    float t = x[i] * inverse;
+    t = low > t ? low : t;
+    t = high < t ? high : t;
+    out[i] = scale * ((t + kRounder) - kRounder);
+  }
+}
+
+void quantize_generic(const Affine& q, const float* x, float* out, std::size_t n) { quantize_all(q, x, out, n); }
+BITPLAN_AVX2 void quantize_avx2(const Affine& q, const float* x, float* out, std::size_t n) {
+  quantize_all(q, x, out, n);
+}
+BITPLAN_AVX512 void quantize_avx512(const Affine& q, const float* x, float* out, std::size_t n) {
+  quantize_all(q, x, out, n);
+}
+
+}  // namespace
+
+void fake_quantize_ref(const Affine& q, std::span<const float> x, std::span<float> out) {
+  assert(x.size() == out.size() && q.scale > 0);
+  const float inverse = 1 / q.scale;
+  const auto zero = static_cast<float>(q.zero_point);
+  const auto q_min = static_cast<float>(q.q_min), q_max = static_cast<float>(q.q_max);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const float level = std::nearbyint(x[i] * inverse) + zero;
+    out[i] = q.scale * (std::clamp(level, q_min, q_max) - zero);
+  }
+}
+
+void fake_quantize_on(Isa isa, const Affine& q, std::span<const float> x, std::span<float> out) {
+  assert(x.size() == out.size() && q.scale > 0);
+  constexpr decltype(&quantize_generic) kernels[] = {quantize_generic, quantize_avx2, quantize_avx512};
+  kernels[static_cast<std::size_t>(isa)](q, x.data(), out.data(), x.size());
+}
+
+void fake_quantize(const Affine& q, std::span<const float> x, std::span<float> out) {
+  fake_quantize_on(best_isa(), q, x, out);
+}
+
+Affine affine_from_range(float low, float high, int bits, bool symmetric, bool narrow) {
+  assert(std::isfinite(low) && std::isfinite(high) && bits >= 2 && bits <= 8);
+  const double least = std::min(low, 0.0F), most = std::max(high, 0.0F);
+  const std::int32_t half = 1 << (bits - 1);
+  Affine q;
+  q.q_min = symmetric ? (narrow ? 1 - half : -half) : 0;
+  q.q_max = symmetric ? half - 1 : 2 * half - 1;
+  const double range = symmetric ? std::max(-least, most) : most - least;
+  if (range > 0) q.scale = std::max(static_cast<float>(range / q.q_max), std::numeric_limits<float>::min());
+  if (!symmetric) q.zero_point = std::min(static_cast<std::int32_t>(std::rint(-least / q.scale)), q.q_max);
+  return q;
+}
+
+}  // namespace bitplan

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/yaml.hpp"
+
+namespace bitplan {
+
+using ChoiceId = std::int16_t;  ///< index into a ChoiceTable
+
+/// How values are cut into parts with a scale of their own.
+struct Granularity {
+  enum class Kind : std::uint8_t { tensor, channel, group };
+  Kind kind = Kind::channel;
+  int group = 0;  ///< elements along the reduction that share a scale (group only)
+  bool operator==(const Granularity&) const = default;
+};
+
+/// How the range of values is found before it is cut into steps.
+enum class RangeMethod : std::uint8_t { absmax, minmax, percentile, mse };
+
+/// What a site may be: `float`, or a recipe = number format + granularity + range + rounding + compensation.
+/// Integer of b bits (2…8), x' = s (q - z), rounding half to even:
+///   signed    q in -2^(b-1) … 2^(b-1)-1, narrow drops the lowest;   unsigned q in 0 … 2^b-1
+struct Choice {
+  std::string
+      label;  ///< canonical text: "float", "int4", "int4:g64", "int4:tensor", "int4+affine"; parse(label) == *this
+  bool is_float = true;
+  int bits = 32;          ///< 32 for float
+  bool symmetric = true;  ///< zero point 0; else affine
+  bool narrow = false;
+  Granularity granularity;
+  RangeMethod range = RangeMethod::mse;
+  double percentile = 99.99;  ///< per cent of values inside the range (range == percentile)
+
+  /// All fields: "int8" of weights (symmetric, channel) is not "int8" of activations (affine, tensor).
+  bool operator==(const Choice&) const = default;
+};
+
+/// A number format, for `list` and the tests.
+struct FormatEntry {
+  std::string_view name, summary;
+  int bits;
+};
+std::span<const FormatEntry> formats();
+
+struct RangeEntry {
+  std::string_view name, summary;
+  RangeMethod method;
+};
+std::span<const RangeEntry> range_methods();
+
+/// What a site's choices have in common, from `space.weights` or `space.activations`.
+struct ChoiceDefaults {
+  bool symmetric = true;
+  bool narrow = false;
+  Granularity granularity;
+  RangeMethod range = RangeMethod::mse;
+  double percentile = 99.99;
+  /// One scale for the whole tensor, its range found by an observer: another granularity or a range word is an error.
+  bool observed = false;
+
+  static ChoiceDefaults weights();      ///< symmetric, channel, mse
+  static ChoiceDefaults activations();  ///< affine, tensor, mse; observed
+};
+
+/// The keys granularity, range, percentile, symmetric and narrow of a map, over `defaults`; other keys are the
+/// caller's.
+ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defaults);
+/// "tensor", "channel" or "group:64".
+Granularity read_granularity(const Yaml& node);
+RangeMethod read_range_method(const Yaml& node);
+
+/// "float", "int4", "int3:g64", "int4:channel", "int8:tensor", "int4+affine", "int4+symmetric", "int4+narrow",
+/// "int4+absmax", "int4+minmax", "int4+percentile", "int4+percentile99.9", "int4+mse", joined as in
+/// "int3:g64+affine+minmax"; what is not said comes from `defaults`, and the label says only what differs from
+/// `defaults_of_kind` (ChoiceDefaults::weights() or activations()). Throws InputError "'int9' is not a choice; known:
+/// …".
+Choice parse_choice(std::string_view text, const ChoiceDefaults& defaults, const ChoiceDefaults& defaults_of_kind);
+
+/// A choice in YAML: the text form, or a map {format: int4, granularity: group:64, range: mse, symmetric: false, …}.
+/// Errors cite the place in the file.
+Choice read_choice(const Yaml& node, const ChoiceDefaults& defaults, const ChoiceDefaults& defaults_of_kind);
+
+/// Every choice of an experiment. Row 0 is always float. Weight and activation choices share the table; a label is
+/// unique among the choices of one kind of site.
+class ChoiceTable {
+ public:
+  ChoiceTable();
+  ChoiceId add(const Choice& choice);  ///< the id it has already, when it is known
+  const Choice& operator[](ChoiceId id) const { return rows_[static_cast<std::size_t>(id)]; }
+  std::size_t size() const { return rows_.size(); }
+
+ private:
+  std::vector<Choice> rows_;
+};
+inline constexpr ChoiceId kFloat = 0;
+
+/// A choice for each site of the network, by SiteId: the candidate that searchers propose.
+using Assignment = std::vector<ChoiceId>;
+
+}  // namespace bitplan

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/tensor.hpp"
+#include "quant/choice.hpp"
+
+namespace bitplan {
+
+/// A weight seen as [outer, channels, inner], row-major: element (o, c, i) stands at (o * channels + c) * inner + i.
+/// Conv [O, I/g, h, w] axis 0 is {1, O, I/g*h*w}; MatMul [K, N] axis 1 is {K, N, 1}. The reduction of channel c is the
+/// elements (o, c, i) in the order of o, then i; groups cut it into runs of `group`, the last one may be shorter.
+struct WeightView {
+  std::int64_t outer = 1, channels = 1, inner = 1;
+  static WeightView of(const Shape& shape, int channel_axis);
+  std::int64_t per_channel() const { return outer * inner; }
+  std::int64_t size() const { return outer * channels * inner; }
+};
+
+/// A weight tensor after quantization. Part p is the whole tensor, a channel, or (channel * groups per channel +
+/// group).
+struct QuantizedWeight {
+  std::vector<std::int16_t> codes;        ///< q by element, the tensor's own order; affine int8 is 0 … 255
+  std::vector<float> scales;              ///< by part
+  std::vector<std::int32_t> zero_points;  ///< by part; all 0 when symmetric
+  std::vector<float> values;              ///< s (q - z): what the network computes with
+  std::int64_t stored_bits = 0;           ///< codes + 32 bits a scale + 8 bits a zero point (affine only)
+  double mse = 0;                         ///< mean of (values - weights)^2; 0 when empty
+};
+
+/// Quantizes weights [outer, channels, inner]. Each part has the scale of its range method; a part of zeros has
+/// scale 1. The range methods are defined in weight_range.hpp. A float choice gives the weights themselves and no
+/// codes. Deterministic; cost O(elements × grid) for range mse. Throws InputError on NaN or infinite weights.
+QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView& view, const Choice& choice);
+
+/// Scales that a weight has: 1 (tensor), channels, or channels * ceil(per_channel / group); 0 when it is empty.
+std::int64_t parts_of(const WeightView& view, const Granularity& granularity);
+/// stored_bits of `choice` on a weight of this view, without quantizing; float counts 32 bits an element.
+std::int64_t stored_bits(const WeightView& view, const Choice& choice);
+/// bits of the codes alone.
+std::int64_t code_bits(const WeightView& view, const Choice& choice);
+
+}  // namespace bitplan
