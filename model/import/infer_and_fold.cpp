@@ -1,0 +1,182 @@
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "core/error.hpp"
+#include "model/import/draft.hpp"
+#include "model/macs.hpp"
+#include "model/operator.hpp"
+
+namespace bitplan {
+namespace {
+
+/// What folding may cost: new constants of at most 2^26 elements beside four times what the file's constants have (so
+/// that each weight may be transposed or converted), and 2^31 multiply-accumulates for one node. Nodes beyond stay.
+constexpr std::int64_t kFreeElements = std::int64_t{1} << 26;
+constexpr std::int64_t kCopies = 4;
+constexpr double kMostMacs = 0x1p31;
+
+void check_counts(const Node& node, const Operator& op) {
+  const auto used = [](const std::vector<TensorId>& ids) {
+    auto end = ids.end();
+    while (end != ids.begin() && *(end - 1) == kNoTensor) --end;
+    return static_cast<int>(end - ids.begin());
+  };
+  const auto text = [](int n) { return std::to_string(n); };
+  const int inputs = used(node.inputs), outputs = used(node.outputs);
+  for (int i = 0; i < op.min_inputs; ++i)
+    if (i >= inputs || node.inputs[static_cast<std::size_t>(i)] == kNoTensor)
+      fail_node(node, "input " + text(i) + " is missing; it needs at least " + text(op.min_inputs));
+  if (inputs > op.max_inputs)
+    fail_node(node, "has " + text(inputs) + " inputs; at most " + text(op.max_inputs) + " are known");
+  if (outputs < 1) fail_node(node, "has no output");
+  if (outputs > op.max_outputs)
+    fail_node(node, "has " + text(outputs) + " outputs; at most " + text(op.max_outputs) + " are known");
+}
+
+void check_attributes(const Node& node, const Operator& op) {
+  for (const auto& [name, value] : node.attributes) {
+    const std::string words = " " + std::string(op.attributes) + " ";
+    if (words.find(" " + name + " ") == std::string::npos)
+      fail_node(node, "attribute '" + name +
+                          "' is not known; known: " + (op.attributes.empty() ? "none" : std::string(op.attributes)));
+  }
+}
+
+/// Operators whose first input passes unchanged or rearranged: a weight keeps its module through them.
+bool carries_name(const std::string& op) {
+  return op == "Identity" || op == "Transpose" || op == "Cast" || op == "Reshape";
+}
+
+class Folder {
+ public:
+  explicit Folder(Draft& draft) : draft_(draft), alias_(draft.network.tensors.size()), left_(kFreeElements) {
+    std::iota(alias_.begin(), alias_.end(), 0);
+    for (const auto& tensor : draft.network.tensors)
+      if (tensor.constant) left_ += kCopies * static_cast<std::int64_t>(tensor.constant->size());
+  }
+
+  void run() {
+    for (auto& made : draft_.nodes) visit(made);
+    for (auto& output : draft_.network.outputs) output = alias_[static_cast<std::size_t>(output)];
+    auto& notes = draft_.network.notes;
+    if (folded_ > 0) notes.push_back("folded " + std::to_string(folded_) + " nodes whose values are known");
+    if (dropped_ > 0) notes.push_back("dropped " + std::to_string(dropped_) + " Identity, Dropout and Cast nodes");
+  }
+
+ private:
+  void visit(DraftNode& made) {
+    Node& node = made.node;
+    const Operator& op = *find_operator(node.op);
+    check_counts(node, op);
+    check_attributes(node, op);
+    for (auto& input : node.inputs)
+      if (input != kNoTensor) input = alias_[static_cast<std::size_t>(input)];
+    auto facts = infer(node, op);
+    set_outputs(node, facts);
+    if (drop_copy(node)) {
+      made.dead = true;
+      ++dropped_;
+    } else if (fold(node, op, facts)) {
+      made.dead = true;
+      ++folded_;
+    }
+  }
+
+  std::vector<TensorFacts> infer(const Node& node, const Operator& op) const {
+    std::vector<TensorFacts> inputs(node.inputs.size());
+    std::vector<const TensorFacts*> pointers(node.inputs.size(), nullptr);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (node.inputs[i] == kNoTensor) continue;
+      const TensorInfo& tensor = draft_.tensor(node.inputs[i]);
+      inputs[i] = {tensor.dtype, tensor.shape, tensor.constant};
+      pointers[i] = &inputs[i];
+    }
+    return op.infer(node, pointers);
+  }
+
+  void set_outputs(const Node& node, const std::vector<TensorFacts>& facts) {
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == kNoTensor) continue;
+      if (i >= facts.size()) fail_node(node, "its output " + std::to_string(i) + " is not supported");
+      draft_.tensor(node.outputs[i]).dtype = facts[i].dtype;
+      draft_.tensor(node.outputs[i]).shape = facts[i].shape;
+    }
+  }
+
+  /// Identity, Dropout without mask, Cast to the type it has: readers of the output read the input instead.
+  bool drop_copy(const Node& node) {
+    if (node.op != "Identity" && node.op != "Dropout" && node.op != "Cast") return false;
+    const TensorId from = node.inputs[0], to = node.outputs[0];
+    if (to == kNoTensor || draft_.tensor(from).dtype != draft_.tensor(to).dtype) return false;
+    for (std::size_t i = 1; i < node.outputs.size(); ++i)
+      if (node.outputs[i] != kNoTensor) return false;
+    if (draft_.is_output(to)) {
+      // An output keeps its name: the tensor takes it over, unless it must keep one of its own.
+      if (!made_by_node_.contains(from) || draft_.is_output(from)) {
+        made_by_node_.insert(to);
+        return false;
+      }
+      std::swap(draft_.tensor(from).name, draft_.tensor(to).name);
+      std::replace(draft_.network.outputs.begin(), draft_.network.outputs.end(), to, from);
+    }
+    alias_[static_cast<std::size_t>(to)] = from;
+    return true;
+  }
+
+  bool affordable(const Node& node, const std::vector<TensorFacts>& facts) {
+    std::int64_t elements = 0;
+    for (const auto& f : facts) elements += element_count(f.shape);
+    if (node.inputs.size() >= 2 && node.inputs[0] != kNoTensor && node.inputs[1] != kNoTensor &&
+        multiply_accumulates(node, draft_.tensor(node.inputs[0]).shape, draft_.tensor(node.inputs[1]).shape,
+                             facts[0].shape) > kMostMacs)
+      return false;
+    if (elements > left_) return false;
+    left_ -= elements;
+    return true;
+  }
+
+  bool fold(const Node& node, const Operator& op, std::vector<TensorFacts>& facts) {
+    const bool known =
+        std::all_of(facts.begin(), facts.end(), [](const TensorFacts& f) { return f.constant.has_value(); });
+    std::vector<Tensor> values;
+    if (known) {
+      for (auto& f : facts) values.push_back(*f.constant);
+      if (node.op == "Constant") left_ += kCopies * static_cast<std::int64_t>(values[0].size());
+    } else {
+      std::vector<const Tensor*> inputs;
+      for (const TensorId id : node.inputs) {
+        if (id != kNoTensor && !draft_.tensor(id).constant) {
+          made_by_node_.insert(node.outputs.begin(), node.outputs.end());
+          return false;
+        }
+        inputs.push_back(id == kNoTensor ? nullptr : &*draft_.tensor(id).constant);
+      }
+      if (!affordable(node, facts)) {
+        made_by_node_.insert(node.outputs.begin(), node.outputs.end());
+        return false;
+      }
+      values = op.evaluate(node, inputs);
+    }
+    for (std::size_t i = 0; i < node.outputs.size(); ++i)
+      if (node.outputs[i] != kNoTensor) draft_.tensor(node.outputs[i]).constant = std::move(values[i]);
+    if (carries_name(node.op)) {
+      const auto& before = draft_.origins[static_cast<std::size_t>(node.inputs[0])];
+      auto& origins = draft_.origins[static_cast<std::size_t>(node.outputs[0])];
+      origins.insert(origins.end(), before.begin(), before.end());
+    }
+    return true;
+  }
+
+  Draft& draft_;
+  std::vector<TensorId> alias_;
+  std::int64_t left_;                ///< elements that folding may still make
+  std::set<TensorId> made_by_node_;  ///< outputs of nodes that stay
+  int folded_ = 0, dropped_ = 0;
+};
+
+}  // namespace
+
+void infer_and_fold(Draft& draft) { Folder(draft).run(); }
+
+}  // namespace bitplan

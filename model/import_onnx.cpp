@@ -1,0 +1,33 @@
+#include "model/import_onnx.hpp"
+
+#include "core/hash.hpp"
+#include "model/import/draft.hpp"
+#include "model/import/parse_model.hpp"
+
+namespace bitplan {
+
+Network import_onnx(const std::filesystem::path& file, const ImportOptions& options) {
+  Draft draft;
+  draft.file = file;
+  draft.network.file = file.string();
+  const auto model = parse_model(file);
+  draft.network.sha256 = sha256_file(file);
+  try {
+    read_graph(draft, model);
+    bind_shapes(draft, options);
+    sort_nodes(draft);
+    infer_and_fold(draft);
+    fold_batch_norm(draft);
+    drop_dead(draft);
+    find_layers(draft);
+    find_sites(draft.network);
+    find_ties(draft.network);
+  } catch (const UnsupportedModel&) {
+    throw;  // names the file already
+  } catch (const InputError& e) {
+    throw InputError(file.string() + ": " + e.what());
+  }
+  return std::move(draft.network);
+}
+
+}  // namespace bitplan

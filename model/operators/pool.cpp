@@ -1,0 +1,127 @@
+#include <algorithm>
+#include <limits>
+
+#include "model/operators/declarations.hpp"
+#include "model/spatial.hpp"
+
+// Pooling over spatial windows, each channel on its own.
+namespace bitplan {
+namespace {
+
+std::vector<Window> pool_windows(const Node& node, const Shape& input) {
+  if (!node.has("kernel_shape")) fail_node(node, "attribute 'kernel_shape' is missing");
+  return conv_windows(node, input, node.integers("kernel_shape", {}));
+}
+
+Facts infer_pool(const Node& node, const TensorFacts& x) {
+  require_type(node, x, {DType::f32});
+  require_rank(node, x, 3, 5);
+  Shape shape{x.shape[0], x.shape[1]};
+  for (const auto& window : pool_windows(node, x.shape)) shape.push_back(window.output);
+  return one_output(node, DType::f32, std::move(shape));
+}
+
+/// out = pool(one plane, output index) for all planes and outputs.
+template <class Pool>
+Tensor pool_planes(const Tensor& x, const std::array<Window, 3>& w, Shape shape, const Pool& pool) {
+  Tensor y(DType::f32, std::move(shape));
+  float* out = y.writable<float>().data();
+  const float* plane = x.values<float>().data();
+  const std::int64_t planes = x.shape()[0] * x.shape()[1];
+  for (std::int64_t p = 0; p < planes; ++p, plane += w[0].input * w[1].input * w[2].input)
+    for (std::int64_t a = 0; a < w[0].output; ++a)
+      for (std::int64_t b = 0; b < w[1].output; ++b)
+        for (std::int64_t c = 0; c < w[2].output; ++c) *out++ = pool(plane, std::array{a, b, c});
+  return y;
+}
+
+/// Calls visit(value) for all taps of one output that lie inside the input.
+template <class Visit>
+void visit_taps(const float* plane, const std::array<Window, 3>& w, const std::array<std::int64_t, 3>& o,
+                const Visit& visit) {
+  const auto r0 = w[0].taps_of(o[0]), r1 = w[1].taps_of(o[1]), r2 = w[2].taps_of(o[2]);
+  for (auto a = r0.begin; a < r0.end; ++a)
+    for (auto b = r1.begin; b < r1.end; ++b) {
+      const float* row = plane + (w[0].at(o[0], a) * w[1].input + w[1].at(o[1], b)) * w[2].input;
+      for (auto c = r2.begin; c < r2.end; ++c) visit(row[w[2].at(o[2], c)]);
+    }
+}
+
+std::int64_t padded_taps(const std::array<Window, 3>& w, const std::array<std::int64_t, 3>& o) {
+  std::int64_t taps = 1;
+  for (std::size_t d = 0; d < 3; ++d) taps *= w[d].padded_taps_of(o[d]).end;
+  return taps;
+}
+
+}  // namespace
+
+Facts infer_max_pool(const Node& node, FactsIn inputs) {
+  if (node.outputs.size() > 1 && node.outputs[1] != kNoTensor)
+    fail_node(node, "its second output (Indices) is not supported");
+  return infer_pool(node, *inputs[0]);
+}
+
+Facts infer_average_pool(const Node& node, FactsIn inputs) { return infer_pool(node, *inputs[0]); }
+
+Facts infer_global_pool(const Node& node, FactsIn inputs) {
+  require_type(node, *inputs[0], {DType::f32});
+  require_rank(node, *inputs[0], 3, 5);
+  Shape shape(inputs[0]->shape.size(), 1);
+  std::copy_n(inputs[0]->shape.begin(), 2, shape.begin());
+  return one_output(node, DType::f32, std::move(shape));
+}
+
+std::vector<Tensor> evaluate_max_pool(const Node& node, TensorsIn inputs) {
+  const KnownInputs known(inputs);
+  const auto w = three_axes(node, pool_windows(node, inputs[0]->shape()));
+  return {pool_planes(*inputs[0], w, infer_max_pool(node, known)[0].shape, [&](const float* plane, const auto& o) {
+    float best = -std::numeric_limits<float>::infinity();
+    visit_taps(plane, w, o, [&](float v) { best = v > best || v != v ? v : best; });
+    return best;
+  })};
+}
+
+/// Mean over the taps inside the input; with count_include_pad the declared padding counts as zeros.
+std::vector<Tensor> evaluate_average_pool(const Node& node, TensorsIn inputs) {
+  const KnownInputs known(inputs);
+  const auto w = three_axes(node, pool_windows(node, inputs[0]->shape()));
+  const bool with_padding = node.integer("count_include_pad", 0) != 0;
+  return {pool_planes(*inputs[0], w, infer_average_pool(node, known)[0].shape, [&](const float* plane, const auto& o) {
+    double sum = 0;
+    std::int64_t taps = 0;
+    visit_taps(plane, w, o, [&](float v) { sum += static_cast<double>(v), ++taps; });
+    if (with_padding) taps = padded_taps(w, o);
+    return taps == 0 ? 0.0f : static_cast<float>(sum / static_cast<double>(taps));
+  })};
+}
+
+namespace {
+
+template <class Fold>
+std::vector<Tensor> global_pool(const Node& node, TensorsIn inputs, const Fold& fold) {
+  const KnownInputs known(inputs);
+  Tensor y(DType::f32, infer_global_pool(node, known)[0].shape);
+  const auto out = y.writable<float>();
+  const auto x = inputs[0]->values<float>();
+  const std::size_t plane = out.empty() ? 0 : x.size() / out.size();
+  if (plane == 0 && !out.empty()) fail_node(node, "its input has no elements");
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = fold(x.subspan(i * plane, plane));
+  return {y};
+}
+
+}  // namespace
+
+std::vector<Tensor> evaluate_global_average_pool(const Node& node, TensorsIn inputs) {
+  return global_pool(node, inputs, [](std::span<const float> plane) {
+    double sum = 0;
+    for (const float v : plane) sum += static_cast<double>(v);
+    return static_cast<float>(sum / static_cast<double>(plane.size()));
+  });
+}
+
+std::vector<Tensor> evaluate_global_max_pool(const Node& node, TensorsIn inputs) {
+  return global_pool(node, inputs,
+                     [](std::span<const float> plane) { return *std::max_element(plane.begin(), plane.end()); });
+}
+
+}  // namespace bitplan

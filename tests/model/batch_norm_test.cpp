@@ -1,0 +1,107 @@
+#include <cmath>
+
+#include "core/rng.hpp"
+#include "model/interpret.hpp"
+#include "tests/catch.hpp"
+#include "tests/model/build_onnx.hpp"
+
+namespace bitplan {
+namespace {
+
+using namespace test;
+
+Tensor noise(Shape shape, const std::string& name, float low = -1, float high = 1) {
+  Tensor t(DType::f32, std::move(shape));
+  Rng rng(1, name);
+  for (float& v : t.writable<float>()) v = low + (high - low) * static_cast<float>(rng.unit());
+  return t;
+}
+
+/// A layer and a BatchNormalization over `channels`; with `tapped` the layer's own output is an output too, which
+/// forbids folding.
+OnnxModel normalized(const std::string& op, const Tensor& weight, bool bias, const Attributes& attributes,
+                     std::int64_t channels, const std::vector<std::string>& input, bool tapped) {
+  OnnxModel model;
+  model.input("x", input).constant("l.weight", weight);
+  if (bias) model.constant("l.bias", noise({channels}, "bias"));
+  model.constant("g", noise({channels}, "g")).constant("b", noise({channels}, "b"));
+  model.constant("m", noise({channels}, "m")).constant("v", noise({channels}, "v", 0.1f, 2));
+  model.node(op, bias ? std::vector<std::string>{"x", "l.weight", "l.bias"} : std::vector<std::string>{"x", "l.weight"},
+             {"a"}, attributes, "l");
+  model.node("BatchNormalization", {"a", "g", "b", "m", "v"}, {"n"}, {{"epsilon", 1e-3f}}, "bn");
+  model.node("Relu", {"n"}, {"y"});
+  model.output("y");
+  if (tapped) model.output("a");
+  return model;
+}
+
+void check_folding(const std::string& op, const Tensor& weight, bool bias, const Attributes& attributes,
+                   std::int64_t channels, const std::vector<std::string>& input) {
+  INFO(op << " bias " << bias);
+  const Network folded = normalized(op, weight, bias, attributes, channels, input, false).import();
+  const Network plain = normalized(op, weight, bias, attributes, channels, input, true).import();
+  REQUIRE(folded.nodes.size() == 2);
+  REQUIRE(plain.nodes.size() == 3);
+  CHECK(folded.notes == std::vector<std::string>{"folded 1 BatchNormalization nodes"});
+  REQUIRE(folded.layers.size() == 1);
+  CHECK(folded.layers[0].folded_batch_norm);
+  CHECK_FALSE(plain.layers[0].folded_batch_norm);
+  CHECK(folded.layers[0].bias != kNoTensor);
+  CHECK(folded.layers[0].names.output == "a");
+  CHECK(folded.layers[0].names.module == "l");
+  CHECK(folded.tensor(folded.layers[0].output).name == "n");
+  const std::vector x{noise(folded.tensor(folded.inputs[0]).shape, "x")};
+  const Tensor a = interpret(folded, x)[0], b = interpret(plain, x)[0];
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a.values<float>()[i] - b.values<float>()[i]) < 2e-6f);
+}
+
+TEST_CASE("folding a BatchNormalization into Conv, ConvTranspose or Gemm keeps the function") {
+  for (const bool bias : {false, true}) {
+    check_folding("Conv", noise({4, 3, 3, 3}, "w"), bias, {}, 4, {"2", "3", "5", "5"});
+    check_folding("Conv", noise({4, 1, 3, 3}, "w"), bias, {{"group", std::int64_t{4}}}, 4, {"2", "4", "5", "5"});
+    check_folding("ConvTranspose", noise({3, 4, 2, 2}, "w"), bias, {}, 4, {"2", "3", "5", "5"});
+    check_folding("ConvTranspose", noise({4, 3, 2, 2}, "w"), bias, {{"group", std::int64_t{2}}}, 6,
+                  {"2", "4", "3", "3"});
+    check_folding("Gemm", noise({4, 3}, "w"), bias, {{"transB", std::int64_t{1}}}, 4, {"2", "3"});
+    check_folding("Gemm", noise({3, 4}, "w"), bias, {}, 4, {"2", "3"});
+  }
+}
+
+TEST_CASE("a folded weight is exactly W g / sqrt(v + e)") {
+  OnnxModel model;
+  model.input("x", {"1", "1", "1", "1"}).constant("w", f32({1, 1, 1, 1}, {3})).constant("g", f32({1}, {2}));
+  model.constant("b", f32({1}, {10})).constant("m", f32({1}, {5})).constant("v", f32({1}, {15}));
+  model.node("Conv", {"x", "w"}, {"a"});
+  model.node("BatchNormalization", {"a", "g", "b", "m", "v"}, {"y"}, {{"epsilon", 1.0f}});
+  const Network net = model.output("y").import();
+  CHECK(net.tensor(net.layers[0].weight).constant->values<float>()[0] == 1.5f);  // 3 * 2 / sqrt(16)
+  CHECK(net.tensor(net.layers[0].bias).constant->values<float>()[0] == 7.5f);    // (0 - 5) * 2 / 4 + 10
+}
+
+TEST_CASE("two layers that share a weight keep their own folded copies") {
+  OnnxModel model;
+  model.input("x", {"1", "1", "1", "1"}).constant("w", f32({1, 1, 1, 1}, {3})).constant("one", f32({1}, {1}));
+  model.constant("two", f32({1}, {2})).constant("zero", f32({1}, {0}));
+  model.node("Conv", {"x", "w"}, {"a"}, {}, "c1");
+  model.node("Conv", {"x", "w"}, {"b"}, {}, "c2");
+  model.node("BatchNormalization", {"a", "two", "zero", "zero", "one"}, {"n"}, {{"epsilon", 0.0f}});
+  model.node("Add", {"n", "b"}, {"y"});
+  const Network net = model.output("y").import();
+  REQUIRE(net.weight_sites() == 2);
+  CHECK(net.tensor(net.layers[0].weight).constant->values<float>()[0] == 6);
+  CHECK(net.tensor(net.layers[1].weight).constant->values<float>()[0] == 3);
+  CHECK(net.layers[0].folded_batch_norm);
+  CHECK_FALSE(net.layers[1].folded_batch_norm);
+}
+
+TEST_CASE("a BatchNormalization stays when its input has another reader, or no layer makes it") {
+  const Network net = normalized("Conv", noise({4, 3, 1, 1}, "w"), false, {}, 4, {"1", "3", "2", "2"}, true).import();
+  CHECK(net.nodes[1].op == "BatchNormalization");
+  OnnxModel model;
+  model.input("x", {"1", "2"}).constant("p", f32({2}, {1, 1}));
+  model.node("BatchNormalization", {"x", "p", "p", "p", "p"}, {"y"});
+  CHECK(model.output("y").import().nodes.size() == 1);
+}
+
+}  // namespace
+}  // namespace bitplan
