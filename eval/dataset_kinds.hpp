@@ -1,0 +1,12 @@
+#pragma once
+
+#include "eval/dataset.hpp"
+
+namespace bitplan {
+
+/// The rows of the table of data kinds; each stands in eval/data_<kind>.cpp.
+DataKind cifar10_kind();
+DataKind npy_kind();
+DataKind images_kind();
+
+}  // namespace bitplan

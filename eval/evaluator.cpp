@@ -1,0 +1,228 @@
+#include "eval/evaluator.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <map>
+#include <mutex>
+
+#include "core/error.hpp"
+#include "core/parallel.hpp"
+#include "eval/dataset_checks.hpp"
+#include "eval/evaluator_calibration.hpp"
+#include "eval/evaluator_data.hpp"
+#include "eval/evaluator_weights.hpp"
+
+namespace bitplan {
+namespace {
+
+constexpr std::size_t kKeepInputBytes = std::size_t{1} << 30;  ///< of prepared inputs, a role
+
+bool stopped(const std::atomic<bool>* stop) { return stop != nullptr && *stop; }
+
+}  // namespace
+
+std::string_view name_of(Role role) {
+  constexpr std::array<std::string_view, 3> names{"calibration", "selection", "holdout"};
+  return names[static_cast<std::size_t>(role)];
+}
+
+struct Evaluator::Impl {
+  std::shared_ptr<const Network> network;
+  std::shared_ptr<const ChoiceTable> choices;
+  EvaluatorSpec spec;
+  Executor executor;
+  WeightCache weights;
+  std::vector<Executor::WorkspacePtr> workspaces;             ///< by worker
+  std::array<std::unique_ptr<ChunkedData>, 3> data;           ///< by Role; null when not given
+  std::array<std::vector<std::vector<float>>, 3> references;  ///< by Role, chunk: float outputs of the valid samples
+  Calibration calibration;
+  bool classes = false;  ///< the first output is class logits
+  std::mutex measuring;
+  mutable std::mutex quantizers_mutex;
+  mutable std::map<std::pair<SiteId, ChoiceId>, Affine> quantizers;  ///< memo: the mse observer searches a grid
+
+  Impl(std::shared_ptr<const Network> net, std::shared_ptr<const ChoiceTable> table, const EvaluatorSpec& s);
+
+  ChunkedData& given(Role role) const;
+  void check_output() const;
+  Affine quantizer(SiteId site, ChoiceId choice) const;
+  Candidate candidate(const Assignment& assignment, const std::atomic<bool>* stop);
+  std::span<const float> first_output(const Executor::Workspace& workspace, const Chunk& chunk) const;
+  const std::vector<float>& reference(Role role, int index, const Chunk& chunk, Executor::Workspace& workspace);
+  LossSums measure_chunk(const Candidate& candidate, bool all_float, Role role, int index,
+                         Executor::Workspace& workspace);
+};
+
+Evaluator::Impl::Impl(std::shared_ptr<const Network> net, std::shared_ptr<const ChoiceTable> table,
+                      const EvaluatorSpec& s)
+    : network(std::move(net)),
+      choices(std::move(table)),
+      spec(s),
+      executor(network),
+      weights(executor, *choices, s.cache_bytes) {
+  check_output();
+  find_observer(spec.observer.name);  // a wrong name shows before any work
+  workspaces.resize(static_cast<std::size_t>(spec.threads > 0 ? spec.threads : default_threads()));
+  classes = class_count(*network).has_value();
+  const std::array specs{&spec.calibration, &spec.selection, &spec.holdout};
+  for (std::size_t r = 0; r < specs.size(); ++r) {
+    if (specs[r]->kind.empty()) continue;
+    data[r] = std::make_unique<ChunkedData>(*specs[r], *network, kKeepInputBytes);
+    references[r].resize(static_cast<std::size_t>(data[r]->chunks()));
+  }
+  if (data[0]) calibration = calibrate(executor, *data[0], spec.observer, workspaces);
+}
+
+void Evaluator::Impl::check_output() const {
+  if (network->outputs.empty()) throw InputError("the network has no output");
+  const auto& output = network->tensor(network->outputs[0]);
+  const auto problem = "the network's first output '" + output.name + "' ";
+  if (output.dtype != DType::f32)
+    throw InputError(problem + "is " + std::string(name_of(output.dtype)) + "; losses need float32");
+  if (element_count(output.shape) == 0) throw InputError(problem + "is empty: " + to_string(output.shape));
+  if (network->batch > 1 && (output.shape.empty() || output.shape[0] != network->batch))
+    throw InputError(problem + "is " + to_string(output.shape) + ": its leading dimension is not the batch of " +
+                     std::to_string(network->batch));
+}
+
+ChunkedData& Evaluator::Impl::given(Role role) const {
+  const auto& found = data[static_cast<std::size_t>(role)];
+  if (!found) throw InputError("data." + std::string(name_of(role)) + " is not given");
+  return *found;
+}
+
+Affine Evaluator::Impl::quantizer(SiteId site, ChoiceId id) const {
+  const auto& choice = (*choices)[id];
+  const auto& name = network->site(site).name;
+  assert(!choice.is_float && network->site(site).kind == Site::Kind::activation);
+  given(Role::calibration);
+  if (choice.granularity.kind != Granularity::Kind::tensor)
+    throw InputError("activation '" + name + "': choice '" + choice.label +
+                     "': activations are quantized per tensor; channel and group are not supported yet");
+  const std::scoped_lock lock(quantizers_mutex);
+  const auto [found, fresh] = quantizers.try_emplace({site, id});
+  if (fresh)
+    found->second =
+        calibration.observers[static_cast<std::size_t>(site)]->quantizer(choice.bits, choice.symmetric, choice.narrow);
+  return found->second;
+}
+
+Candidate Evaluator::Impl::candidate(const Assignment& assignment, const std::atomic<bool>* stop) {
+  assert(assignment.size() == network->sites.size());
+  Candidate candidate;
+  candidate.weights = weights.get(assignment, static_cast<int>(workspaces.size()), stop);
+  candidate.activations.resize(network->sites.size());
+  for (const auto& site : network->sites) {
+    const auto s = static_cast<std::size_t>(site.id);
+    if (site.kind == Site::Kind::activation && !(*choices)[assignment[s]].is_float)
+      candidate.activations[s] = quantizer(site.id, assignment[s]);
+  }
+  return candidate;
+}
+
+std::span<const float> Evaluator::Impl::first_output(const Executor::Workspace& workspace, const Chunk& chunk) const {
+  const auto all = executor.output_values(workspace, 0);
+  return all.first(all.size() / static_cast<std::size_t>(network->batch) * static_cast<std::size_t>(chunk.valid));
+}
+
+const std::vector<float>& Evaluator::Impl::reference(Role role, int index, const Chunk& chunk,
+                                                     Executor::Workspace& workspace) {
+  auto& kept = references[static_cast<std::size_t>(role)][static_cast<std::size_t>(index)];
+  if (!kept.empty()) return kept;
+  executor.run(workspace, chunk.inputs, {});
+  const auto output = first_output(workspace, chunk);
+  const auto bad = std::find_if(output.begin(), output.end(), [](float v) { return !std::isfinite(v); });
+  if (bad != output.end()) {
+    const auto sample = index * network->batch + (bad - output.begin()) / (std::ssize(output) / chunk.valid);
+    throw InputError("the float network gives NaN or infinite values for sample " + std::to_string(sample) +
+                     " (counted from 0) of the " + std::string(name_of(role)) + " data");
+  }
+  kept.assign(output.begin(), output.end());
+  return kept;
+}
+
+LossSums Evaluator::Impl::measure_chunk(const Candidate& candidate, bool all_float, Role role, int index,
+                                        Executor::Workspace& workspace) {
+  const auto chunk = given(role).chunk(index);
+  const std::span<const float> expected = reference(role, index, *chunk, workspace);
+  std::span<const float> output = expected;
+  if (!all_float) {
+    executor.run(workspace, chunk->inputs, candidate);
+    output = first_output(workspace, *chunk);
+  }
+  const auto width = expected.size() / static_cast<std::size_t>(chunk->valid);
+  LossSums sums;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(chunk->valid); ++i) {
+    const auto z = expected.subspan(i * width, width), y = output.subspan(i * width, width);
+    if (classes)
+      add_sample(sums, z, y, chunk->labels.empty() ? -1 : chunk->labels[i]);
+    else
+      add_values(sums, z, y);
+  }
+  return sums;
+}
+
+Evaluator::Evaluator(std::shared_ptr<const Network> network, std::shared_ptr<const ChoiceTable> choices,
+                     const EvaluatorSpec& spec)
+    : impl_(std::make_unique<Impl>(std::move(network), std::move(choices), spec)) {}
+Evaluator::~Evaluator() = default;
+
+int Evaluator::chunks(Role role) const {
+  const auto& data = impl_->data[static_cast<std::size_t>(role)];
+  return data ? data->chunks() : 0;
+}
+
+std::int64_t Evaluator::samples(Role role) const {
+  const auto& data = impl_->data[static_cast<std::size_t>(role)];
+  return data ? data->data().samples() : 0;
+}
+
+bool Evaluator::has_labels(Role role) const {
+  const auto& data = impl_->data[static_cast<std::size_t>(role)];
+  return data && data->data().has_labels();
+}
+
+std::string Evaluator::data_fingerprint(Role role) const { return fingerprint(impl_->given(role).data()); }
+
+const std::vector<std::string>& Evaluator::notes() const { return impl_->calibration.notes; }
+
+std::optional<std::string> Evaluator::refusal(const Metric& metric, Role role) const {
+  const auto problem = "metric '" + std::string(metric.name) + "' ";
+  if (chunks(role) == 0) return problem + "needs data." + std::string(name_of(role));
+  const auto& output = impl_->network->tensor(impl_->network->outputs[0]);
+  if (metric.needs_classes && !impl_->classes)
+    return problem + "needs class logits [N, C]; the output '" + output.name + "' is " + to_string(output.shape) +
+           "; use mse, sqnr_db or cosine";
+  if (metric.needs_labels && !has_labels(role))
+    return problem + "needs labels, data." + std::string(name_of(role)) + " has none";
+  return std::nullopt;
+}
+
+std::vector<LossSums> Evaluator::measure(const Assignment& assignment, Role role, ChunkRange range,
+                                         const std::atomic<bool>* stop) {
+  const std::scoped_lock lock(impl_->measuring);
+  impl_->given(role);
+  assert(range.first >= 0 && range.count >= 0 && range.first + range.count <= chunks(role));
+  const auto candidate = impl_->candidate(assignment, stop);
+  const auto is_float = [&](ChoiceId id) { return (*impl_->choices)[id].is_float; };
+  const bool all_float = std::all_of(assignment.begin(), assignment.end(), is_float);
+  std::vector<LossSums> sums(static_cast<std::size_t>(range.count));
+  parallel_for(sums.size(), static_cast<int>(impl_->workspaces.size()), [&](std::size_t i, int worker) {
+    if (stopped(stop)) throw Interrupted("the evaluation was stopped");
+    auto& workspace = impl_->workspaces[static_cast<std::size_t>(worker)];
+    if (!workspace) workspace = impl_->executor.make_workspace();
+    sums[i] = impl_->measure_chunk(candidate, all_float, role, range.first + static_cast<int>(i), *workspace);
+  });
+  return sums;
+}
+
+Affine Evaluator::activation_quantizer(SiteId site, ChoiceId choice) const { return impl_->quantizer(site, choice); }
+
+QuantizedWeight Evaluator::quantized_weight(LayerId layer, ChoiceId choice) const {
+  const auto& network = *impl_->network;
+  return quantize_site(network, network.weight_site[static_cast<std::size_t>(layer)], (*impl_->choices)[choice]);
+}
+
+}  // namespace bitplan

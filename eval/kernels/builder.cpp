@@ -1,0 +1,309 @@
+#include "eval/kernels/builder.hpp"
+
+#include <algorithm>
+
+#include "eval/executor_memory.hpp"
+#include "eval/kernels/primitive_step.hpp"
+#include "eval/kernels/site_step.hpp"
+
+namespace bitplan {
+
+dnnl::primitive_attr workspace_attributes() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+ProgramBuilder::ProgramBuilder(std::shared_ptr<const Network> network) {
+  program_.network = std::move(network);
+  program_.engine = dnnl::engine(dnnl::engine::kind::cpu, 0);
+  const Network& net = *program_.network;
+  program_.layers.resize(net.layers.size());
+  states_.resize(net.tensors.size());
+  laid_out_.resize(net.nodes.size());
+  site_of_tensor_.assign(net.tensors.size(), -1);
+  layer_of_node_.assign(net.nodes.size(), -1);
+  for (const Site& site : net.sites)
+    if (site.kind == Site::Kind::activation) site_of_tensor_[static_cast<std::size_t>(site.tensor)] = site.id;
+  for (const Layer& layer : net.layers) layer_of_node_[static_cast<std::size_t>(layer.node)] = layer.id;
+  for (const TensorId input : net.inputs) {
+    const TensorInfo& info = net.tensor(input);
+    program_.inputs.push_back(make(info.dtype, info.shape));
+    define(input, program_.inputs.back());
+  }
+}
+
+const Layer* ProgramBuilder::layer_of(NodeId node) const {
+  const LayerId layer = layer_of_node_[static_cast<std::size_t>(node)];
+  return layer < 0 ? nullptr : &network().layer(layer);
+}
+
+const Tensor* ProgramBuilder::constant(TensorId tensor) const {
+  if (tensor == kNoTensor) return nullptr;
+  const auto& value = network().tensor(tensor).constant;
+  return value ? &*value : nullptr;
+}
+
+bool ProgramBuilder::is_float(TensorId tensor) const {
+  if (tensor == kNoTensor) return false;
+  const TensorInfo& info = network().tensor(tensor);
+  return info.dtype == DType::f32 && element_count(info.shape) > 0 && info.shape.size() <= DNNL_MAX_NDIMS;
+}
+
+ProgramBuilder::TensorState& ProgramBuilder::state(TensorId tensor) {
+  TensorState& s = states_[static_cast<std::size_t>(tensor)];
+  if (s.native == kNoValue) define_constant(tensor);
+  return s;
+}
+
+void ProgramBuilder::define_constant(TensorId tensor) {
+  const Tensor* data = constant(tensor);
+  assert(data && "tensors are defined in topological order");
+  Value v{.dtype = data->dtype(), .shape = data->shape(), .bytes = data->byte_size()};
+  if (is_float(tensor)) v.layout = plain_layout(data->shape());
+  auto keep = std::make_shared<const Tensor>(*data);
+  v.constant = std::shared_ptr<const std::byte>(keep, keep->bytes());
+  TensorState& s = states_[static_cast<std::size_t>(tensor)];
+  s.native = push(std::move(v));
+  s.layer_input = {.value = s.native};
+}
+
+Operand ProgramBuilder::native(TensorId tensor) { return {.value = state(tensor).native}; }
+
+Operand ProgramBuilder::plain(TensorId tensor) {
+  if (value(state(tensor).native).plain) return native(tensor);
+  return as(tensor, plain_layout(network().tensor(tensor).shape));
+}
+
+Operand ProgramBuilder::as(TensorId tensor, const Layout& layout) {
+  return in_layout(native(tensor), &TensorState::copies, tensor, layout);
+}
+
+Operand ProgramBuilder::layer_native(LayerId layer) { return state(network().layer(layer).input).layer_input; }
+
+Operand ProgramBuilder::layer_as(LayerId layer, const Layout& layout) {
+  return in_layout(layer_native(layer), &TensorState::layer_copies, network().layer(layer).input, layout);
+}
+
+Operand ProgramBuilder::in_layout(const Operand& base, std::vector<ValueId> TensorState::*copies, TensorId tensor,
+                                  const Layout& layout) {
+  if (value(base.value).layout == layout) return base;
+  for (const ValueId copy : state(tensor).*copies)
+    if (value(copy).layout == layout) return {.value = copy};
+  ValueId copy = kNoValue;
+  if (value(base.value).constant) {
+    copy = reorder_constant(base.value, layout);
+  } else {
+    copy = make(layout);
+    reorder(base, copy);
+  }
+  (state(tensor).*copies).push_back(copy);
+  tensors_in_storage_[copy].insert(tensor);
+  return {.value = copy};
+}
+
+Operand ProgramBuilder::copy_as(TensorId tensor, const Layout& layout) {
+  const ValueId copy = make(layout);
+  reorder(native(tensor), copy);
+  return {.value = copy};
+}
+
+void ProgramBuilder::reorder(const Operand& from, ValueId to) {
+  const dnnl::reorder::primitive_desc pd(engine(), value(from.value).layout, engine(), value(to).layout,
+                                         workspace_attributes());
+  add(dnnl::reorder(pd), pd.scratchpad_desc(), {{DNNL_ARG_FROM, from}}, {{DNNL_ARG_TO, {.value = to}}});
+}
+
+ValueId ProgramBuilder::reorder_constant(ValueId from, const Layout& layout) {
+  const Layout& given = value(from).layout;
+  const dnnl::reorder::primitive_desc pd(engine(), given, engine(), layout);
+  // oneDNN's memory handles are not const, but the source of a reorder is only read.
+  dnnl::memory source(given, engine(), const_cast<std::byte*>(value(from).constant.get()));
+  std::vector<float> values(layout.get_size() / sizeof(float));
+  dnnl::memory target(layout, engine(), values.data());
+  dnnl::stream stream(engine());
+  dnnl::reorder(pd).execute(stream, source, target);
+  return make_constant(layout, values);
+}
+
+ValueId ProgramBuilder::push(Value v) {
+  const auto id = static_cast<ValueId>(program_.values.size());
+  v.storage = id;
+  program_.values.push_back(std::move(v));
+  return id;
+}
+
+ValueId ProgramBuilder::make(DType dtype, const Shape& shape) {
+  Value v{.dtype = dtype, .shape = shape};
+  v.bytes = static_cast<std::size_t>(element_count(shape)) * size_of(dtype);
+  if (dtype == DType::f32) v.layout = plain_layout(shape);
+  return push(std::move(v));
+}
+
+ValueId ProgramBuilder::make(const Layout& layout) {
+  Value v{.shape = dims_of(layout), .layout = layout, .bytes = layout.get_size()};
+  v.plain = layout == plain_layout(v.shape);
+  return push(std::move(v));
+}
+
+ValueId ProgramBuilder::make_constant(const Layout& layout, std::span<const float> values) {
+  assert(layout.get_size() == values.size_bytes());
+  const ValueId id = make(layout);
+  auto keep = std::make_shared<const Tensor>(Tensor::of<float>({static_cast<std::int64_t>(values.size())}, values));
+  program_.values[static_cast<std::size_t>(id)].constant = std::shared_ptr<const std::byte>(keep, keep->bytes());
+  return id;
+}
+
+ValueId ProgramBuilder::view(ValueId base, const Shape& shape) {
+  const Value of = value(base);
+  assert(of.plain);
+  Value v{.dtype = of.dtype, .shape = shape, .bytes = of.bytes};
+  if (of.dtype == DType::f32) v.layout = plain_layout(shape);
+  v.constant = of.constant;
+  const ValueId id = push(std::move(v));
+  program_.values[static_cast<std::size_t>(id)].storage = of.storage;
+  return id;
+}
+
+Operand ProgramBuilder::view(const Operand& base, const Shape& shape) {
+  Operand result = base;
+  result.value = view(base.value, shape);
+  if (base.quantized != kNoValue) result.quantized = view(base.quantized, shape);
+  return result;
+}
+
+ValueId ProgramBuilder::view_as(ValueId base, const Layout& layout) {
+  assert(layout.get_size() <= value(base).bytes);
+  Value v{.shape = dims_of(layout), .layout = layout, .bytes = value(base).bytes, .constant = value(base).constant};
+  v.plain = layout == plain_layout(v.shape);
+  const ValueId storage = value(base).storage;
+  const ValueId id = push(std::move(v));
+  program_.values[static_cast<std::size_t>(id)].storage = storage;
+  return id;
+}
+
+ValueId ProgramBuilder::to_plain(ValueId base) {
+  if (value(base).plain) return base;
+  const ValueId copy = make(plain_layout(value(base).shape));
+  reorder({.value = base}, copy);
+  return copy;
+}
+
+ValueId ProgramBuilder::overwrite(ValueId base, const Shape& shape) {
+  Value v = value(base);
+  assert(!v.constant);
+  v.shape = shape;
+  const ValueId storage = v.storage;
+  const ValueId id = push(std::move(v));
+  program_.values[static_cast<std::size_t>(id)].storage = storage;
+  return id;
+}
+
+bool ProgramBuilder::read_later(TensorId tensor) const {
+  const Network& net = network();
+  if (std::ranges::find(net.outputs, tensor) != net.outputs.end()) return true;
+  return std::ranges::any_of(net.tensor(tensor).consumers,
+                             [&](NodeId node) { return !laid_out_[static_cast<std::size_t>(node)]; });
+}
+
+bool ProgramBuilder::dies(TensorId tensor) const {
+  const ValueId native = states_[static_cast<std::size_t>(tensor)].native;
+  if (native == kNoValue || value(native).constant) return false;
+  const auto sharing = tensors_in_storage_.find(value(native).storage);
+  assert(sharing != tensors_in_storage_.end());
+  return std::ranges::none_of(sharing->second, [&](TensorId t) { return read_later(t); });
+}
+
+bool ProgramBuilder::share_storage(const Operand& operand, ValueId other) const {
+  const ValueId storage = value(other).storage;
+  return (operand.value != kNoValue && value(operand.value).storage == storage) ||
+         (operand.quantized != kNoValue && value(operand.quantized).storage == storage);
+}
+
+void ProgramBuilder::add(std::unique_ptr<const Step> step, const std::vector<Operand>& reads,
+                         const std::vector<ValueId>& writes) {
+  ProgramStep s{std::move(step), {}, writes};
+  for (const Operand& operand : reads) {
+    if (operand.value != kNoValue) s.reads.push_back(operand.value);
+    if (operand.quantized != kNoValue) s.reads.push_back(operand.quantized);
+  }
+  program_.steps.push_back(std::move(s));
+}
+
+void ProgramBuilder::add(const dnnl::primitive& primitive, const Layout& scratch, std::vector<Argument> reads,
+                         const std::vector<Argument>& writes) {
+  std::vector<Operand> read;
+  std::vector<ValueId> written;
+  for (const Argument& argument : reads) read.push_back(argument.operand);
+  for (const Argument& argument : writes) {
+    written.push_back(argument.operand.value);
+    reads.push_back(argument);
+  }
+  if (scratch.get_size() > 0) {
+    const ValueId value = push({.layout = scratch, .bytes = scratch.get_size()});
+    reads.push_back({DNNL_ARG_SCRATCHPAD, {.value = value}});
+    written.push_back(value);
+  }
+  add(std::make_unique<PrimitiveStep>(primitive, std::move(reads)), read, written);
+}
+
+bool ProgramBuilder::only_layers_read(TensorId tensor) const {
+  const Network& net = network();
+  if (std::ranges::find(net.outputs, tensor) != net.outputs.end()) return false;
+  return std::ranges::all_of(net.tensor(tensor).consumers, [&](NodeId node) {
+    const Layer* layer = layer_of(node);
+    return layer && layer->input == tensor && std::ranges::count(net.node(node).inputs, tensor) == 1 &&
+           net.input_site[static_cast<std::size_t>(layer->id)] >= 0;
+  });
+}
+
+void ProgramBuilder::define(TensorId tensor, ValueId id) {
+  TensorState& s = states_[static_cast<std::size_t>(tensor)];
+  assert(s.native == kNoValue);
+  s.native = id;
+  s.layer_input = {.value = id};
+  auto& sharing = tensors_in_storage_[value(id).storage];
+  const bool alone = std::ranges::none_of(sharing, [&](TensorId t) { return read_later(t); });
+  sharing.insert(tensor);
+  const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
+  if (site < 0) return;
+  if (value(id).constant || !is_float(tensor)) return;
+  ValueId quantized = id;
+  if (!alone || !only_layers_read(tensor)) {
+    quantized = make(value(id).layout);
+    s.layer_input = {.value = id, .site = site, .quantized = quantized};
+  }
+  add(std::make_unique<SiteStep>(engine(), site, id, quantized, value(id).layout), {{.value = id}}, {quantized});
+}
+
+void ProgramBuilder::pack(LayerId layer, const Layout& onnx, const Layout& packed, float factor) {
+  Packing& packing = program_.layers[static_cast<std::size_t>(layer)];
+  const dnnl::reorder::primitive_desc pd(engine(), onnx, engine(), packed, workspace_attributes());
+  packing.onnx = onnx;
+  packing.packed = packed;
+  packing.factor = factor;
+  packing.scratch = pd.scratchpad_desc();
+  packing.reorder = dnnl::reorder(pd);
+  const Tensor* values = constant(network().layer(layer).weight);
+  packing.shape = values->shape();
+  packing.weight = pack_weight(packing, engine(), values->values<float>());
+}
+
+void ProgramBuilder::keep_plain(LayerId layer) {
+  Packing& packing = program_.layers[static_cast<std::size_t>(layer)];
+  const Tensor* values = constant(network().layer(layer).weight);
+  packing.shape = values->shape();
+  packing.weight = pack_weight(packing, engine(), values->values<float>());
+}
+
+void ProgramBuilder::mark(const std::vector<NodeId>& nodes, bool laid_out) {
+  for (const NodeId node : nodes) laid_out_[static_cast<std::size_t>(node)] = laid_out;
+}
+
+Program ProgramBuilder::finish() {
+  for (const TensorId output : network().outputs) program_.outputs.push_back(plain(output).value);
+  plan_memory(program_);
+  return std::move(program_);
+}
+
+}  // namespace bitplan

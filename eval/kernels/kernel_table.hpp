@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "eval/executor_fusion.hpp"
+#include "eval/kernels/builder.hpp"
+
+namespace bitplan {
+
+/// A fast kernel for an ONNX operator. `compile` adds the steps of a group whose first node is that operator and
+/// defines its output; it returns false, having defined nothing, when it has no fast way for these shapes, types or
+/// attributes.
+struct Kernel {
+  std::string_view op;
+  bool (*compile)(ProgramBuilder& builder, const Group& group);
+};
+
+/// All kernels; operators that are not in the table run by their reference in model/operators/.
+std::span<const Kernel> kernels();
+const Kernel* find_kernel(std::string_view op);
+
+/// The kernel of last resort: the operator's `evaluate`, on row-major tensors.
+void compile_reference(ProgramBuilder& builder, NodeId node);
+
+/// The mean over all spatial positions, in the layout of `in`; nothing when oneDNN has no kernel for it.
+std::optional<ValueId> add_global_average(ProgramBuilder& builder, TensorId in);
+
+using CompileKernel = bool(ProgramBuilder& builder, const Group& group);
+CompileKernel compile_convolution;                                                        // convolution.cpp
+CompileKernel compile_gemm, compile_matmul;                                               // inner_product.cpp
+CompileKernel compile_eltwise;                                                            // eltwise.cpp
+CompileKernel compile_add, compile_sub, compile_mul, compile_div;                         // binary.cpp
+CompileKernel compile_max_pool, compile_average_pool, compile_global_average_pool;        // pooling.cpp
+CompileKernel compile_reduce_mean, compile_reduce_sum;                                    // reduction.cpp
+CompileKernel compile_batch_normalization;                                                // batch_normalization.cpp
+CompileKernel compile_softmax;                                                            // softmax.cpp
+CompileKernel compile_view;                                                               // view.cpp
+CompileKernel compile_transpose;                                                          // transpose.cpp
+CompileKernel compile_slice, compile_pad, compile_concat, compile_split, compile_expand;  // regions.cpp
+
+}  // namespace bitplan

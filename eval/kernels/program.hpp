@@ -1,0 +1,104 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "eval/executor.hpp"
+#include "eval/kernels/layout.hpp"
+
+namespace bitplan {
+
+using ValueId = int;  ///< index into Program::values
+inline constexpr int kNoValue = -1;
+
+/// An array of a program: a tensor of the network in one layout, its quantized copy, or scratch memory.
+struct Value {
+  DType dtype = DType::f32;
+  Shape shape{};          ///< logical
+  Layout layout{};        ///< floats only; empty for other types
+  bool plain = true;      ///< row-major
+  std::size_t bytes = 0;  ///< padding included
+  ValueId storage = 0;    ///< the value whose memory this is: itself, or the one it views or overwrites
+  std::shared_ptr<const std::byte> constant{};  ///< a constant's data; null: lies in the arena
+};
+
+/// What a step reads: `value`, or `quantized` in its place when the candidate quantizes `site`; or the weight of a
+/// layer.
+struct Operand {
+  ValueId value = kNoValue;
+  SiteId site = -1;
+  ValueId quantized = kNoValue;
+  LayerId weight = -1;
+};
+
+struct Program;
+
+/// One run of a program in one thread's memory: where its steps find their data.
+struct Frame {
+  const Program& program;
+  std::byte* arena;
+  const std::vector<dnnl::memory>& memories;  ///< by ValueId
+  dnnl::stream& stream;
+  std::vector<dnnl_exec_arg_t>& arguments;  ///< reused by every primitive step
+  std::vector<float>& tapped;               ///< reused by every tap
+  const Candidate& candidate;
+  const Executor::Tap* tap;
+
+  const Affine* quantizer(SiteId site) const;  ///< null: float
+  ValueId chosen(const Operand& operand) const { return quantizer(operand.site) ? operand.quantized : operand.value; }
+  const PackedWeight& weight(LayerId layer) const;
+  const std::byte* read(const Operand& operand) const;  ///< no weight operands
+  std::byte* write(ValueId value) const;
+  dnnl_memory_t memory(const Operand& operand) const;
+  /// A view in the arena, plain.
+  Tensor tensor(const Operand& operand) const;
+};
+
+/// One unit of work. Immutable: all that changes is in the frame.
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual void run(Frame& frame) const = 0;
+};
+
+struct ProgramStep {
+  std::unique_ptr<const Step> step;
+  std::vector<ValueId> reads, writes;  ///< for the memory plan
+};
+
+/// How the weight of a layer is brought from ONNX's layout into its kernel's. Without a reorder it stays as it is.
+struct Packing {
+  Shape shape;  ///< in the ONNX file
+  Layout onnx, packed;
+  float factor = 1;                            ///< Gemm's alpha, multiplied in
+  dnnl::reorder reorder;                       ///< null: plain
+  Layout scratch;                              ///< of the reorder
+  std::shared_ptr<const PackedWeight> weight;  ///< of the float network
+};
+
+/// A network as a list of steps over values, with a place in the arena for each of them. Immutable, shared by threads.
+struct Program {
+  std::shared_ptr<const Network> network;
+  dnnl::engine engine;
+  std::vector<Value> values;
+  std::vector<ProgramStep> steps;
+  std::vector<Packing> layers;           ///< by LayerId
+  std::vector<ValueId> inputs, outputs;  ///< as network.inputs, network.outputs; plain
+  std::vector<std::size_t> offsets;      ///< in the arena, by ValueId
+  std::size_t arena_bytes = 0;
+  std::size_t naive_bytes = 0;  ///< of an arena where nothing is reused
+};
+
+/// The weight of a layer as its kernel reads it.
+class PackedWeight {
+ public:
+  std::size_t bytes = 0;
+  Tensor plain;         ///< for kernels that take ONNX's layout
+  dnnl::engine engine;  ///< keeps the engine of `memory` alive
+  dnnl::memory memory;
+};
+
+std::shared_ptr<const PackedWeight> pack_weight(const Packing& packing, const dnnl::engine& engine,
+                                                std::span<const float> values);
+
+}  // namespace bitplan

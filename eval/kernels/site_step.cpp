@@ -1,0 +1,42 @@
+#include "eval/kernels/site_step.hpp"
+
+#include "eval/kernels/builder.hpp"
+
+namespace bitplan {
+
+SiteStep::SiteStep(const dnnl::engine& engine, SiteId site, ValueId value, ValueId quantized, const Layout& layout)
+    : engine_(engine),
+      site_(site),
+      value_(value),
+      quantized_(quantized),
+      elements_(layout.get_size() / sizeof(float)),
+      plain_(plain_layout(dims_of(layout))) {
+  if (layout == plain_) return;
+  const dnnl::reorder::primitive_desc pd(engine, layout, engine, plain_, workspace_attributes());
+  to_plain_ = dnnl::reorder(pd);
+  scratch_ = pd.scratchpad_desc();
+}
+
+void SiteStep::run(Frame& frame) const {
+  if (frame.tap) show(frame);
+  const Affine* quantizer = frame.quantizer(site_);
+  if (!quantizer) return;
+  const auto* from = reinterpret_cast<const float*>(frame.read({.value = value_}));
+  auto* to = reinterpret_cast<float*>(frame.write(quantized_));
+  fake_quantize(*quantizer, {from, elements_}, {to, elements_});
+}
+
+void SiteStep::show(Frame& frame) const {
+  if (!to_plain_) {
+    (*frame.tap)(site_, {reinterpret_cast<const float*>(frame.read({.value = value_})), elements_});
+    return;
+  }
+  frame.tapped.resize(plain_.get_size() / sizeof(float));
+  dnnl::memory plain(plain_, engine_, frame.tapped.data());
+  dnnl::memory scratch(scratch_, engine_);
+  const auto& from = frame.memories[static_cast<std::size_t>(value_)];
+  to_plain_.execute(frame.stream, {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, plain}, {DNNL_ARG_SCRATCHPAD, scratch}});
+  (*frame.tap)(site_, frame.tapped);
+}
+
+}  // namespace bitplan
