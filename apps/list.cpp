@@ -9,6 +9,7 @@
 #include "eval/losses.hpp"
 #include "hwmodels/hardware_model.hpp"
 #include "model/operator.hpp"
+#include "quant/choice.hpp"
 #include "quant/observer.hpp"
 #include "search/searcher.hpp"
 
@@ -35,6 +36,8 @@ struct Family {
 constexpr Family kFamilies[] = {
     {"searchers", "methods under `search:`", [] { return members_of(searchers()); }},
     {"metrics", "losses for `objective:`", [] { return members_of(metrics()); }},
+    {"formats", "number formats of choices", [] { return members_of(formats()); }},
+    {"ranges", "`range:` of weights", [] { return members_of(range_methods()); }},
     {"observers", "ranges of activations", [] { return members_of(observers()); }},
     {"hardware", "kinds of hardware descriptions", [] { return members_of(hardware_kinds()); }},
     {"data", "kinds under `data:`", [] { return members_of(data_kinds()); }},
