@@ -73,9 +73,9 @@ int bench_command(const BenchOptions& options) {
   const auto file = options.experiment.empty() ? shipped("quickstart.yaml") : options.experiment;
   std::optional<Study> study;
   const double import_s = seconds_of([&] { study.emplace(make_study(Experiment::from(load_document(file, {})))); });
-  std::unique_ptr<Evaluator> evaluator;
+  std::shared_ptr<Evaluator> evaluator;
   const double calibrate_s = seconds_of([&] {
-    evaluator = std::make_unique<Evaluator>(study->network, study->choices, study->evaluator_spec());
+    evaluator = study->make_evaluator();
   });
   std::vector<Row> rows{time_evaluation(*evaluator, "float", study->space.all_float())};
   for (const auto& point : uniform_points(study->space, *study->choices)) {

@@ -25,10 +25,10 @@ int evaluate_command(const EvaluateOptions& options) {
   const auto asked = study_for(Experiment::from(load_document(options.experiment, options.set)), options.plan, uniform);
   const auto& study = asked.study;
 
-  Evaluator evaluator(study.network, study.choices, study.evaluator_spec());
+  const auto evaluator = study.make_evaluator();
   const auto begin = std::chrono::steady_clock::now();
   LossSums sums;
-  for (const auto& chunk : evaluator.measure(asked.assignment, role, {0, evaluator.chunks(role)})) sums.add(chunk);
+  for (const auto& chunk : evaluator->measure(asked.assignment, role, {0, evaluator->chunks(role)})) sums.add(chunk);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const auto figures = figures_of(sums);
 

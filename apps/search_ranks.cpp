@@ -75,10 +75,6 @@ ClusterOptions cluster_options(const Study& study, const Evaluator& evaluator) {
   return options;
 }
 
-std::shared_ptr<Evaluator> make_evaluator(const Study& study) {
-  return std::make_shared<Evaluator>(study.network, study.choices, study.evaluator_spec());
-}
-
 MeasureUnit unit_measure(const std::shared_ptr<Evaluator>& evaluator) {
   return [evaluator](const WorkUnit& unit, const std::atomic<bool>& stop) {
     return evaluator->measure(unit.assignment, unit.role, unit.chunks, &stop);
@@ -98,7 +94,8 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
   Archive empty;
   Progress progress(prepared.directory, status, planned_trials(study, empty), options.quiet);
   try {
-    const auto evaluator = make_evaluator(study);
+    const auto evaluator = study.make_evaluator();
+    for (const auto& note : evaluator->notes()) log_info(note);
     const auto cluster = cluster_options(study, *evaluator);
     RunStore store(prepared.directory, cluster.identity, BITPLAN_VERSION,
                    options.resume ? RunStore::Mode::resume : RunStore::Mode::fresh);
@@ -122,7 +119,7 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
 
 void follow(const Yaml& document, Mailbox& mail) {
   const auto study = make_study(Experiment::from(document));
-  const auto evaluator = make_evaluator(study);
+  const auto evaluator = study.make_evaluator();
   const auto cluster = cluster_options(study, *evaluator);
   serve(mail, unit_measure(evaluator), {.identity = cluster.identity, .threads = cluster.threads});
 }

@@ -35,8 +35,8 @@ Archive measure_alone(const Study& study, Evaluator& evaluator) {
 
 int sensitivity_command(const SensitivityOptions& options) {
   const auto study = make_study(Experiment::from(load_document(options.experiment, options.set)));
-  Evaluator evaluator(study.network, study.choices, study.evaluator_spec());
-  const auto archive = measure_alone(study, evaluator);
+  const auto evaluator = study.make_evaluator();
+  const auto archive = measure_alone(study, *evaluator);
   const auto& metric = *study.experiment.objective;
   const auto rows = sensitivity_rows(study.space, *study.choices, archive, metric);
   if (options.out) write_sensitivity_csv(*options.out, rows);
@@ -47,14 +47,14 @@ int sensitivity_command(const SensitivityOptions& options) {
     for (const auto& row : rows)
       list.push_back({{"variable", row.variable}, {"kind", row.kind}, {"sites", row.sites}, {"choice", row.choice},
                       {"loss", row.loss.value}, {"low", row.loss.low}, {"high", row.loss.high}});
-    std::cout << Json{{"metric", metric.name}, {"samples", evaluator.samples(Role::selection)}, {"rows", list}}.dump(1) << '\n';
+    std::cout << Json{{"metric", metric.name}, {"samples", evaluator->samples(Role::selection)}, {"rows", list}}.dump(1) << '\n';
     return 0;
   }
   Table table({"variable", "kind", "choice", std::string(metric.name), "95 % interval"});
   for (const auto& row : rows)
     table.row({row.variable, row.kind, row.choice, significant(row.loss.value),
                significant(row.loss.low) + " … " + significant(row.loss.high)});
-  std::cout << "each site alone, everything else float; " << evaluator.samples(Role::selection) << " selection samples\n\n"
+  std::cout << "each site alone, everything else float; " << evaluator->samples(Role::selection) << " selection samples\n\n"
             << table.text();
   if (options.out) log_info("written: " + options.out->string());
   return 0;

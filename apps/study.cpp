@@ -6,13 +6,17 @@ Problem Study::problem(const Archive& archive) const {
   return {*network, *choices, space, *costs, constraints, archive, experiment.seed};
 }
 
-EvaluatorSpec Study::evaluator_spec() const {
-  return {.calibration = experiment.calibration,
-          .selection = experiment.selection,
-          .holdout = experiment.holdout,
-          .observer = experiment.space.observer,
-          .threads = experiment.run.threads,
-          .cache_bytes = experiment.run.cache_bytes};
+std::shared_ptr<Evaluator> Study::make_evaluator() const {
+  const EvaluatorSpec spec{.calibration = experiment.calibration,
+                           .selection = experiment.selection,
+                           .holdout = experiment.holdout,
+                           .observer = experiment.space.observer,
+                           .threads = experiment.run.threads,
+                           .cache_bytes = experiment.run.cache_bytes};
+  auto evaluator = std::make_shared<Evaluator>(network, choices, spec);
+  if (const auto why = evaluator->refusal(*experiment.objective, Role::selection))
+    experiment.document.at("objective").fail(std::string(experiment.objective->name) + " cannot be measured: " + *why);
+  return evaluator;
 }
 
 Study make_study(Experiment experiment, const std::string& uniform, const std::vector<Choice>& plan_choices) {

@@ -25,7 +25,8 @@ struct Study {
   std::vector<Constraint> constraints;
 
   Problem problem(const Archive& archive) const;
-  EvaluatorSpec evaluator_spec() const;
+  /// Calibrates and checks that the objective can be measured (labels, classes). Throws InputError at its place.
+  std::shared_ptr<Evaluator> make_evaluator() const;
 };
 
 /// Imports the model and builds the rest. `uniform`: text of a uniform assignment whose choices are needed too ("w4a8",

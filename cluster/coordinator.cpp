@@ -15,7 +15,8 @@ namespace {
 
 constexpr double kMailSeconds = 0.01;  ///< a unit's way there and back, generously
 constexpr int kLeastPrefetch = 2, kMostPrefetch = 16;
-constexpr double kTick = 0.05;  ///< signals and deadlines are looked at as often
+constexpr double kCommitDelay = 0.1;  ///< results of an unfinished candidate wait so long for company
+constexpr double kTick = 0.05;        ///< signals and deadlines are looked at as often
 constexpr double kProgressPeriod = 0.1;
 constexpr double kInterruptWait = 0.5;  ///< mpirun kills a second after SIGTERM
 
@@ -71,8 +72,9 @@ std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignmen
     if (const char* signal = stop_signal()) interrupt(signal);
     hand_out();
     receive(kTick);
+    apply_events();
     hand_out();  // before the commit, so that nobody waits for the disk
-    commit();
+    if (commit_is_due()) commit();
     watch();
     report(false);
   }
@@ -112,7 +114,7 @@ std::uint64_t Coordinator::open_task(const Assignment& assignment, Role role) {
     progress_.units_reused += unit != stored.end();
     ++progress_.units_total;
   }
-  task.missing = missing.size();
+  task.missing = task.shards = missing.size();
   if (missing.empty()) return id;
   ++open_tasks_;
   schedule_.add(id, assignment, role, shard, missing);
@@ -187,8 +189,11 @@ void Coordinator::take_sums(const Schedule::Landing& landing, const UnitResult& 
     unit.rank = landing.rank;
     unit.seconds = result.seconds * unit.chunks.count / all.count;
     unit.attempts = landing.attempts;
+    if (arrived_.empty()) arrived_since_ = mail_.now();
     arrived_.push_back(std::move(unit));
     arrived_for_.push_back(landing.candidate);
+    const auto task = tasks_.find(landing.candidate);
+    if (task != tasks_.end() && ++task->second.arrived >= task->second.shards) answer_waits_ = true;
   }
 }
 
@@ -197,10 +202,12 @@ bool Coordinator::commit_is_due() const {
 }
 
 void Coordinator::commit() {
-  const auto begin = std::chrono::steady_clock::now();
-  for (const auto& alarm : store_.add_units(arrived_)) log_warning(alarm);
-  average(commit_seconds_, seconds_since(begin));
-  tune_prefetch();
+  if (!arrived_.empty()) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (const auto& alarm : store_.add_units(arrived_)) log_warning(alarm);
+    average(commit_seconds_, seconds_since(begin));
+    tune_prefetch();
+  }
   for (std::size_t i = 0; i < arrived_.size(); ++i) {
     const RunStore::Unit& unit = arrived_[i];
     ++progress_.units_done;
@@ -235,8 +242,9 @@ void Coordinator::watch() {
   }
   schedule_.check_deadlines(mail_.now());
   apply_events();
-  if (!schedule_.any_usable())
-    throw std::runtime_error("no rank is left that can evaluate; what was measured is stored, --resume goes on");
+  if (schedule_.any_usable()) return;
+  commit();
+  throw std::runtime_error("no rank is left that can evaluate; what was measured is stored, --resume goes on");
 }
 
 void Coordinator::hand_out() {

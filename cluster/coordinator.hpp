@@ -36,6 +36,7 @@ struct ClusterProgress {
 /// are not measured again. The sums of an assignment are added chunk by chunk in index order, so they do not depend on
 /// ranks, threads, order of completion, or on what was resumed.
 ///
+/// Results are stored together: when they complete a candidate, or when the first of them has waited for 0.1 s.
 /// Each rank has at least one unit waiting behind the one it measures, and more when units are shorter than a commit:
 ///   prefetch = 1 + ceil((10 ms + 2 commits) / unit), 2 … 16
 class Coordinator {
@@ -60,7 +61,9 @@ class Coordinator {
     Assignment assignment;
     Role role = Role::selection;
     std::vector<LossSums> sums;  ///< by chunk
-    std::size_t missing = 0;     ///< shards
+    std::size_t shards = 0;      ///< to measure
+    std::size_t arrived = 0;     ///< of these, stored or not yet
+    std::size_t missing = 0;     ///< not yet stored
     bool failed = false;
     std::string reason;
   };
@@ -70,6 +73,7 @@ class Coordinator {
   void handle(const Message& message);
   void handle_result(int rank, UnitResult result);
   void take_sums(const Schedule::Landing& landing, const UnitResult& result);
+  bool commit_is_due() const;
   void commit();
   void watch();
   void hand_out();
@@ -88,6 +92,8 @@ class Coordinator {
   std::size_t open_tasks_ = 0;
   std::vector<RunStore::Unit> arrived_;     ///< measured, not yet stored
   std::vector<std::uint64_t> arrived_for_;  ///< their tasks
+  double arrived_since_ = 0;                ///< the first of them
+  bool answer_waits_ = false;               ///< they complete a candidate
   std::string input_error_;
   double unit_seconds_ = 0, commit_seconds_ = 0;  ///< moving averages
   ClusterProgress progress_;

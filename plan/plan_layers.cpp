@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "plan/plan.hpp"
 #include "quant/weight_quantizer.hpp"
 
@@ -5,8 +7,11 @@ namespace bitplan {
 
 Figures figures_of(const LossSums& sums) {
   Figures figures;
-  for (const auto& metric : metrics())
-    if (!metric.needs_labels || sums.labelled > 0) figures[std::string(metric.name)] = metric.value(sums);
+  for (const auto& metric : metrics()) {
+    if (metric.needs_labels && sums.labelled == 0) continue;
+    // Not a number: the outputs are no classes, so that kl and its like mean nothing.
+    if (const auto loss = metric.value(sums); !std::isnan(loss.value)) figures[std::string(metric.name)] = loss;
+  }
   return figures;
 }
 

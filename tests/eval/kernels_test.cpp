@@ -313,6 +313,22 @@ TEST_CASE("3x3 convolutions of many channels, where Winograd's transform is used
   }
 }
 
+TEST_CASE("convolutions and poolings along one axis and three equal the definition") {
+  for (const std::size_t axes : {1, 3}) {
+    Builder b;
+    Shape shape{2, 6}, kernel{18, 6};
+    shape.insert(shape.end(), axes, 7);
+    kernel.insert(kernel.end(), axes, 3);
+    const TensorId x = b.input(shape), w = b.random(kernel, 0.1);
+    const TensorId c = b.layer(b.op("Conv", {x, w}, {{"pads", Ints(2 * axes, 1)}}), x, w);
+    const TensorId p = b.op("MaxPool", {c}, {{"kernel_shape", Ints(axes, 2)}});
+    const auto net = b.finish({b.op("GlobalAveragePool", {p}), b.op("Concat", {p, p}, {{"axis", std::int64_t{1}}})});
+    const auto inputs = random_inputs(*net);
+    const auto made = run(Executor(net), inputs), expected = by_definition(*net, inputs);
+    for (std::size_t i = 0; i < made.size(); ++i) CHECK(distance(made[i], expected[i]) < 2e-6);
+  }
+}
+
 TEST_CASE("each row of the kernel table has a case") {
   std::set<std::string> covered;
   for (const Case& c : all_cases()) covered.insert(c.op);
