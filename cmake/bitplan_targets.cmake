@@ -56,8 +56,9 @@ function(bitplan_mpi_test name target)
     string(REPLACE "@RANKS@" "${ranks}" arguments "${arg_ARGS}")
     set(test "${name} on ${ranks} ranks")
     add_test(NAME ${test} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:${target}> ${arguments})
-    # As variables, not as flags: other launchers than Open MPI's ignore them.
+    # As variables, not as flags: other launchers than Open MPI's ignore them. Open MPI would bind each rank, with all
+    # its threads, to one core.
     set_tests_properties(${test} PROPERTIES PROCESSORS ${ranks} TIMEOUT 600 LABELS "mpi;${arg_LABELS}" ENVIRONMENT
-      "OMP_NUM_THREADS=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_rmaps_base_oversubscribe=1")
+      "OMP_NUM_THREADS=1;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none")
   endforeach()
 endfunction()

@@ -75,7 +75,8 @@ void Allocator::fill(PointCosts& at, const std::vector<bool>& locked) const {
       double spent = 0;
       for (std::size_t c = 0; c < costs.size(); ++c) {
         const std::int64_t left = problem.constraints[c].limit - at.costs()[c];
-        spent += static_cast<double>(std::max<std::int64_t>(costs[c] - at.costs()[c], 0)) / static_cast<double>(left + 1);
+        spent +=
+            static_cast<double>(std::max<std::int64_t>(costs[c] - at.costs()[c], 0)) / static_cast<double>(left + 1);
       }
       const Rank rank = spent > 0 ? Rank{1, increase / spent} : Rank{0, increase};
       if (rank < best) best = rank, chosen = move;

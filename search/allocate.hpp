@@ -24,12 +24,12 @@ struct Allocator {
   /// each followed by fill() and exchange(). Throws InfeasibleError when no point holds the constraints.
   Point solve() const;
 
-  /// While a constraint is violated: the move with the least loss increase per reduced violation (sum over constraints of
-  /// max(0, cost / limit - 1)); moves that reduce it and cost no loss come first. Variables in `locked` stay.
-  /// False when no move reduces the violation any more.
+  /// While a constraint is violated: the move with the least loss increase per reduced violation (sum over constraints
+  /// of max(0, cost / limit - 1)); moves that reduce it and cost no loss come first. Variables in `locked` stay. False
+  /// when no move reduces the violation any more.
   bool lower(PointCosts& at, const std::vector<bool>& locked) const;
-  /// While one holds all constraints and saves loss: the move that saves most per cost spent, the cost being the sum over
-  /// constraints of spent / left; moves that spend nothing come first.
+  /// While one holds all constraints and saves loss: the move that saves most per cost spent, the cost being the sum
+  /// over constraints of spent / left; moves that spend nothing come first.
   void fill(PointCosts& at, const std::vector<bool>& locked) const;
   /// While one does: the pair of moves of two variables that lowers the loss most and still holds, then fill().
   void exchange(PointCosts& at) const;
@@ -43,9 +43,12 @@ struct Allocator {
 OptionTable powered(const OptionTable& sensitivities, double power);
 
 /// Plans from single sensitivities s alone, up to 8 different ones: Allocator::solve() on several readings of them.
-///   s^p for p = 1, 0.7, 0.5, 0.35, 0.2     from errors of layers that are independent to errors that all point the same way:
-///                                          the lower p, the more a plan avoids many small losses, and the less a few large
-///   s^p for p = 1, 0.7, 0.5, plus a tenth of the largest entry for each variable's lowest option: shuns the lowest bits
+///   s^p for p = 1, 0.7, 0.5, 0.35, 0.2     from errors of layers that are independent to errors that all point the
+///   same way:
+///                                          the lower p, the more a plan avoids many small losses, and the less a few
+///                                          large
+///   s^p for p = 1, 0.7, 0.5, plus a tenth of the largest entry for each variable's lowest option: shuns the lowest
+///   bits
 std::vector<Point> additive_plans(const Problem& problem);
 
 }  // namespace bitplan

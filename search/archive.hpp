@@ -14,18 +14,18 @@ namespace bitplan {
 /// What was found out about one assignment on selection data.
 struct Measurement {
   enum class Status : std::uint8_t { ok, invalid, failed };
-  Status status = Status::ok;      ///< invalid: NaN or infinite outputs; failed: could not be measured (reason)
+  Status status = Status::ok;  ///< invalid: NaN or infinite outputs; failed: could not be measured (reason)
   std::string reason;
   LossSums sums;
-  double loss = 0;                 ///< objective_loss; +infinity unless ok
-  std::vector<std::int64_t> costs; ///< by metric index
-  bool feasible = false;           ///< all constraints hold and the assignment is in the space
+  double loss = 0;                  ///< objective_loss; +infinity unless ok
+  std::vector<std::int64_t> costs;  ///< by metric index
+  bool feasible = false;            ///< all constraints hold and the assignment is in the space
 };
 
 /// One row of the trace: the assignment and who asked for it.
 struct Trial {
-  std::int64_t id = 0;             ///< 0, 1, … in the order of the question
-  std::string stage;               ///< "uniform", "sensitivity", …
+  std::int64_t id = 0;  ///< 0, 1, … in the order of the question
+  std::string stage;    ///< "uniform", "sensitivity", …
   Assignment assignment;
   Measurement measurement;
 };
@@ -45,8 +45,8 @@ class Archive {
   static bool better(const Trial& a, const Trial& b);
   /// Feasible, measured without failure, finite loss: only such a trial may become a plan.
   static bool eligible(const Trial& trial);
-  /// Eligible trials that no other one equals or beats in loss and every cost of `metrics`, by rising cost of metrics[0]
-  /// (then of the next metric). Of trials equal in all of these the better() one stands. O(n * front).
+  /// Eligible trials that no other one equals or beats in loss and every cost of `metrics`, by rising cost of
+  /// metrics[0] (then of the next metric). Of trials equal in all of these the better() one stands. O(n * front).
   std::vector<const Trial*> front(const std::vector<std::size_t>& metrics) const;
 
  private:

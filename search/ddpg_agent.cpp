@@ -54,8 +54,7 @@ void DdpgAgent::learn(const Replay& replay, Rng& rng) {
   const auto values = critic_.forward(joined(states, actions), rates_.batch);
   std::vector<float> gradient(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const float target =
-        batch[i]->reward - baseline_ + (batch[i]->terminal ? 0.0F : rates_.discount * next_values[i]);
+    const float target = batch[i]->reward - baseline_ + (batch[i]->terminal ? 0.0F : rates_.discount * next_values[i]);
     gradient[i] = 2 * scale * (values[i] - target);
   }
   critic_.backward(gradient, true);

@@ -10,17 +10,17 @@ namespace bitplan {
 
 /// What the agent's learning depends on; the defaults are HAQ's.
 struct DdpgRates {
-  int hidden = 300;           ///< units of each of the two hidden layers of actor and critic
-  int batch = 64;             ///< transitions of one update
+  int hidden = 300;  ///< units of each of the two hidden layers of actor and critic
+  int batch = 64;    ///< transitions of one update
   float actor = 1e-4F, critic = 1e-3F;
-  float tau = 0.01F;          ///< how fast the target networks follow
+  float tau = 0.01F;  ///< how fast the target networks follow
   float discount = 1.0F;
-  float baseline = 0.5F;      ///< weight of a batch's mean reward in the moving average that is subtracted
+  float baseline = 0.5F;  ///< weight of a batch's mean reward in the moving average that is subtracted
 };
 
-/// Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv:1509.02971) for one action in [0, 1], as HAQ uses it
-/// (Wang et al. 2019, arXiv:1811.08886): actor mu(s), critic Q(s, a), both with a slow copy mu', Q' as target.
-/// One update on a batch of transitions (s, a, r, s'):
+/// Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv:1509.02971) for one action in [0, 1], as HAQ uses
+/// it (Wang et al. 2019, arXiv:1811.08886): actor mu(s), critic Q(s, a), both with a slow copy mu', Q' as target. One
+/// update on a batch of transitions (s, a, r, s'):
 ///   b <- b + baseline (mean r - b)                      b starts as the first mean
 ///   critic: least squares towards r - b + discount Q'(s', mu'(s')), without the last term where s' is terminal
 ///   actor:  up the gradient of mean Q(s, mu(s))

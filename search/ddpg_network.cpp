@@ -48,7 +48,8 @@ std::span<const float> Mlp::forward(std::span<const float> inputs, int batch) {
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
     values_[l + 1].resize(static_cast<std::size_t>(layer.outputs) * static_cast<std::size_t>(batch));
-    const ConstMatrix w(&parameters_[layer.weights], layer.outputs, layer.inputs), x(values_[l].data(), layer.inputs, batch);
+    const ConstMatrix w(&parameters_[layer.weights], layer.outputs, layer.inputs),
+        x(values_[l].data(), layer.inputs, batch);
     const ConstVector b(&parameters_[layer.biases], layer.outputs);
     Matrix y(values_[l + 1].data(), layer.outputs, batch);
     y.noalias() = w * x;
@@ -68,8 +69,8 @@ std::span<const float> Mlp::backward(std::span<const float> output_gradient, boo
     for (std::size_t i = 0; i < delta_.size(); ++i) delta_[i] *= values_.back()[i] * (1 - values_.back()[i]);
   for (std::size_t l = layers_.size(); l-- > 0;) {
     const Layer& layer = layers_[l];
-    const ConstMatrix w(&parameters_[layer.weights], layer.outputs, layer.inputs), x(values_[l].data(), layer.inputs, batch_),
-        d(delta_.data(), layer.outputs, batch_);
+    const ConstMatrix w(&parameters_[layer.weights], layer.outputs, layer.inputs),
+        x(values_[l].data(), layer.inputs, batch_), d(delta_.data(), layer.outputs, batch_);
     if (learn) {
       Matrix(&gradient_[layer.weights], layer.outputs, layer.inputs).noalias() = d * x.transpose();
       Vector(&gradient_[layer.biases], layer.outputs) = d.rowwise().sum();

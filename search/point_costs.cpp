@@ -103,7 +103,8 @@ double PointCosts::violation(std::span<const std::int64_t> costs) const {
   for (std::size_t c = 0; c < costs.size(); ++c) {
     const std::int64_t limit = problem_.constraints[c].limit;
     if (costs[c] > limit)
-      sum += (static_cast<double>(costs[c]) - static_cast<double>(limit)) / static_cast<double>(std::max<std::int64_t>(limit, 1));
+      sum += (static_cast<double>(costs[c]) - static_cast<double>(limit)) /
+             static_cast<double>(std::max<std::int64_t>(limit, 1));
   }
   return sum;
 }

@@ -14,9 +14,10 @@ struct Move {
   std::uint8_t option = 0;
 };
 
-/// The constrained costs of a point that changes a little at a time. Equal to CostModel::costs() of the whole assignment,
-/// but an additive metric is only recomputed for the layers that a move touches: O(constraints) a layer. Metrics that are
-/// not additive (peak_activation_bytes) are computed whole, O(cuts). kUnknownCost as there, however many layers are unknown.
+/// The constrained costs of a point that changes a little at a time. Equal to CostModel::costs() of the whole
+/// assignment, but an additive metric is only recomputed for the layers that a move touches: O(constraints) a layer.
+/// Metrics that are not additive (peak_activation_bytes) are computed whole, O(cuts). kUnknownCost as there, however
+/// many layers are unknown.
 class PointCosts {
  public:
   PointCosts(const Problem& problem, const Point& point);
@@ -43,11 +44,11 @@ class PointCosts {
   const Problem& problem_;
   Point point_;
   Assignment assignment_;
-  std::vector<bool> additive_;                      ///< by constraint
-  std::vector<std::vector<LayerId>> layers_;        ///< by variable: those whose cost depends on it
-  std::vector<std::vector<std::int64_t>> of_layer_; ///< [constraint][layer], additive ones
-  std::vector<std::int64_t> known_;                 ///< by constraint, additive ones: sum over layers with a known cost
-  std::vector<int> unknown_;                        ///< by constraint: layers with kUnknownCost
+  std::vector<bool> additive_;                       ///< by constraint
+  std::vector<std::vector<LayerId>> layers_;         ///< by variable: those whose cost depends on it
+  std::vector<std::vector<std::int64_t>> of_layer_;  ///< [constraint][layer], additive ones
+  std::vector<std::int64_t> known_;  ///< by constraint, additive ones: sum over layers with a known cost
+  std::vector<int> unknown_;         ///< by constraint: layers with kUnknownCost
   std::vector<std::int64_t> costs_, after_;
   std::vector<LayerId> touched_;
 };

@@ -10,9 +10,9 @@ namespace bitplan {
 
 /// Random points that hold all constraints: the baseline that a searcher has to beat.
 ///
-/// Point i comes from the stream (seed, "random", i): an option of every variable, uniform. When a constraint is violated
-/// it walks back: variables in random order go down one option at a time until all constraints hold; where even the lowest
-/// options do not hold (a cost that falls with more bits), variables in random order take the option of
+/// Point i comes from the stream (seed, "random", i): an option of every variable, uniform. When a constraint is
+/// violated it walks back: variables in random order go down one option at a time until all constraints hold; where
+/// even the lowest options do not hold (a cost that falls with more bits), variables in random order take the option of
 /// feasible_point(). So a tight budget gives as many points as a loose one, though no longer uniform ones.
 /// Points differ from each other and from all that was measured before (a second random stage goes on where the first
 /// ended); after kAttempts draws without a new one the search is over: the space is exhausted.
@@ -30,7 +30,7 @@ class RandomSearch final : public Searcher {
  private:
   const Problem& problem_;
   std::int64_t evaluations_;
-  std::uint64_t drawn_ = 0;   ///< streams used
+  std::uint64_t drawn_ = 0;  ///< streams used
   std::set<Point> proposed_;
   bool exhausted_ = false;
 };

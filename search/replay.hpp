@@ -11,7 +11,7 @@ struct Transition {
   std::vector<float> state, next_state;
   float action = 0;
   float reward = 0;
-  bool terminal = false;   ///< next_state means nothing
+  bool terminal = false;  ///< next_state means nothing
 };
 
 /// The last `capacity` transitions, the oldest overwritten first.

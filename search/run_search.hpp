@@ -28,8 +28,9 @@ struct SearchEvents {
 void run_search(const Problem& problem, Archive& archive, const Metric& objective, const std::vector<Yaml>& stages,
                 const BatchMeasure& measure, const SearchEvents& events);
 
-/// Every uniform plan of the space: for each pair (weight choice, activation choice) that is offered anywhere, the point where
-/// each variable takes it, or, when it is not offered there (rules), the next option with more bits (else its largest).
+/// Every uniform plan of the space: for each pair (weight choice, activation choice) that is offered anywhere, the
+/// point where each variable takes it, or, when it is not offered there (rules), the next option with more bits (else
+/// its largest).
 std::vector<Point> uniform_points(const Space& space, const ChoiceTable& choices);
 
 }  // namespace bitplan

@@ -22,7 +22,7 @@ struct Problem {
   const Space& space;
   const CostModel& costs;
   const std::vector<Constraint>& constraints;
-  const Archive& archive;      ///< all that earlier stages (and this one) measured
+  const Archive& archive;  ///< all that earlier stages (and this one) measured
   std::uint64_t seed = 1;
 };
 
@@ -47,6 +47,6 @@ struct SearcherEntry {
 };
 /// Every searcher. A new one is a new file and a new row.
 std::span<const SearcherEntry> searchers();
-const SearcherEntry& find_searcher(const Yaml& stage);   ///< by its `method`
+const SearcherEntry& find_searcher(const Yaml& stage);  ///< by its `method`
 
 }  // namespace bitplan

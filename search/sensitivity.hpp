@@ -18,12 +18,12 @@ Assignment alone(const Problem& problem, std::size_t variable, std::size_t optio
 double float_loss(const Problem& problem);
 
 /// What each variable × option costs alone: loss(alone) - loss(all float), at least 0 (a gain is noise, not merit).
-/// Float options are 0 without being measured. A loss that could not be measured counts ten times the largest one found.
-/// All rows must have been measured: see missing_sensitivities().
+/// Float options are 0 without being measured. A loss that could not be measured counts ten times the largest one
+/// found. All rows must have been measured: see missing_sensitivities().
 OptionTable sensitivity_table(const Problem& problem);
 
-/// The assignments that sensitivity_table() still needs, all float first, then by variable and option. Variables with one
-/// option are left out unless `all`: they decide nothing.
+/// The assignments that sensitivity_table() still needs, all float first, then by variable and option. Variables with
+/// one option are left out unless `all`: they decide nothing.
 std::vector<Assignment> missing_sensitivities(const Problem& problem, bool all);
 
 /// Measures the all-float base row and each variable × option alone (float options are the base row), in batches of 64.

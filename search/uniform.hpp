@@ -7,8 +7,8 @@
 
 namespace bitplan {
 
-/// The uniform plans of the space, in one batch. run_search() always begins with it, so that every run knows what a mixed
-/// plan has to beat (uniform guard); as a stage of its own it costs nothing more.
+/// The uniform plans of the space, in one batch. run_search() always begins with it, so that every run knows what a
+/// mixed plan has to beat (uniform guard); as a stage of its own it costs nothing more.
 class Uniform final : public Searcher {
  public:
   explicit Uniform(const Problem& problem) : problem_(problem) {}

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "tests/folder.hpp"
+
 namespace bitplan::test {
 
 struct Outcome {
@@ -27,16 +29,6 @@ inline void put(const std::filesystem::path& file, const std::string& text) {
   std::filesystem::create_directories(file.parent_path());
   std::ofstream(file, std::ios::binary) << text;
 }
-
-/// A fresh folder, removed at the end.
-struct Folder {
-  std::filesystem::path path;
-  explicit Folder(const std::string& name) : path(std::filesystem::temp_directory_path() / ("bitplan_apps_" + name)) {
-    std::filesystem::remove_all(path);
-    std::filesystem::create_directories(path);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
 
 /// `launcher bitplan arguments` by the shell; launcher may be empty or "mpirun …".
 inline Outcome run(const std::string& arguments, const std::string& launcher = "") {

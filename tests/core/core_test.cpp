@@ -10,6 +10,7 @@
 #include "core/tensor.hpp"
 #include "core/units.hpp"
 #include "tests/catch.hpp"
+#include "tests/folder.hpp"
 
 using namespace bitplan;
 
@@ -101,8 +102,8 @@ TEST_CASE("figures are printed with three digits and the unit that fits") {
 }
 
 TEST_CASE("files are replaced in one step and errors name the file") {
-  const auto dir = std::filesystem::temp_directory_path() / "bitplan_files_test";
-  std::filesystem::create_directories(dir);
+  const test::Folder folder("files");
+  const auto& dir = folder.path;
   write_text_atomically(dir / "a.txt", "one");
   write_text_atomically(dir / "a.txt", "two");
   CHECK(read_text(dir / "a.txt") == "two");
@@ -110,13 +111,12 @@ TEST_CASE("files are replaced in one step and errors name the file") {
   CHECK_THROWS_WITH(write_text_atomically(dir / "none" / "a.txt", "x"), Catch::Contains("a.txt: cannot be written: No such file"));
   CHECK_THROWS_WITH(read_text(dir / "b.txt"), Catch::Contains("b.txt: cannot be read: No such file"));
   CHECK_THROWS_WITH(read_text(dir), Catch::Contains("is a folder"));
-  std::filesystem::remove_all(dir);
 }
 
 TEST_CASE("hashes are the published ones") {
   CHECK(hex(hash64("")) == "2d06800538d394c2");  // XXH3 of nothing
-  const auto file = std::filesystem::temp_directory_path() / "bitplan_sha_test";
+  const test::Folder folder("sha");
+  const auto file = folder.path / "abc";
   std::ofstream(file) << "abc";
   CHECK(sha256_file(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  std::filesystem::remove(file);
 }

@@ -6,16 +6,12 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "tests/catch.hpp"
+#include "tests/folder.hpp"
 
 using namespace bitplan;
+using bitplan::test::Folder;
 
 namespace {
-
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / "bitplan_npy_test";
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
 
 std::string npy(const std::string& dict, const std::string& data) {
   std::string text("\x93NUMPY\x01\x00", 8);
@@ -29,7 +25,7 @@ void put(const std::filesystem::path& file, const std::string& content) { std::o
 }  // namespace
 
 TEST_CASE("arrays written as .npy and .npz read back the same") {
-  const Folder dir;
+  const Folder dir("npy");
   const auto a = Tensor::of<float>({2, 3}, std::vector<float>{1, 2, 3, 4, 5, 6});
   const auto b = Tensor::of<std::int64_t>({}, std::vector<std::int64_t>{-7});
   write_npy(dir.path / "a.npy", a);
@@ -45,7 +41,7 @@ TEST_CASE("arrays written as .npy and .npz read back the same") {
 }
 
 TEST_CASE("Fortran order becomes row-major") {
-  const Folder dir;
+  const Folder dir("npy");
   const std::uint8_t data[] = {1, 4, 2, 5, 3, 6};  // columns of [[1 2 3] [4 5 6]]
   put(dir.path / "f.npy", npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n", {reinterpret_cast<const char*>(data), 6}));
   const auto t = read_npy(dir.path / "f.npy");
@@ -53,7 +49,7 @@ TEST_CASE("Fortran order becomes row-major") {
 }
 
 TEST_CASE("damaged .npy files are refused with what is wrong") {
-  const Folder dir;
+  const Folder dir("npy");
   const auto file = dir.path / "d.npy";
   const auto check = [&](const std::string& content, const std::string& message) {
     put(file, content);
@@ -74,7 +70,7 @@ TEST_CASE("damaged .npy files are refused with what is wrong") {
 }
 
 TEST_CASE("a .npy truncated at any byte is refused, never read past its end") {
-  const Folder dir;
+  const Folder dir("npy");
   write_npy(dir.path / "a.npy", Tensor::of<float>({5}, std::vector<float>(5)));
   const auto whole = read_text(dir.path / "a.npy");
   for (std::size_t n = 0; n < whole.size(); ++n) {

@@ -66,7 +66,7 @@ TEST_CASE("paths start at the file's folder and know environment variables with 
   CHECK_THROWS_WITH(y.at("d").path(), "exp/t.yaml:4:4: d: the environment variable BITPLAN_NOT_SET is not set");
 }
 
-TEST_CASE("--set replaces values, adds keys, and is cited in messages") {
+TEST_CASE("an override by --set replaces values, adds keys, and is cited in messages") {
   const auto y = doc("search:\n  - {method: random, evaluations: 5}\nseed: 1\n");
   const auto changed = y.with("search[0].evaluations=many").with("run={threads: 2}").with("seed=7");
   CHECK(changed.at("seed").integer() == 7);

@@ -11,6 +11,7 @@
 #include "quant/weight_quantizer.hpp"
 #include "tests/catch.hpp"
 #include "tests/fixtures.hpp"
+#include "tests/folder.hpp"
 
 using namespace bitplan;
 using Json = nlohmann::json;
@@ -18,14 +19,14 @@ using Json = nlohmann::json;
 namespace {
 
 struct Fixture {
-  std::filesystem::path dir = std::filesystem::temp_directory_path() / "bitplan_plan_test";
+  test::Folder folder{"plan"};
+  const std::filesystem::path& dir = folder.path;
   std::shared_ptr<const Network> network = std::make_shared<const Network>(test::small_network(18));
   std::shared_ptr<ChoiceTable> choices = std::make_shared<ChoiceTable>();
   Assignment assignment;
   std::unique_ptr<CostModel> costs;
 
   Fixture() {
-    std::filesystem::create_directories(dir);
     const auto w = ChoiceDefaults::weights(), a = ChoiceDefaults::activations();
     const auto int4 = choices->add(parse_choice("int4", w, w)), affine = choices->add(parse_choice("int3:g16+affine", w, w));
     const auto act8 = choices->add(parse_choice("int8", a, a));
@@ -33,7 +34,6 @@ struct Fixture {
       assignment.push_back(site.kind == Site::Kind::activation ? act8 : site.id == 0 ? kFloat : site.id == 1 ? affine : int4);
     costs = std::make_unique<CostModel>(network, choices, std::map<std::string, std::filesystem::path>{});
   }
-  ~Fixture() { std::filesystem::remove_all(dir); }
 
   Plan plan() const {
     Plan plan;

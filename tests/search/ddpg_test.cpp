@@ -143,7 +143,8 @@ TEST_CASE("an agent that asks for several episodes at once still asks for as man
   }
 }
 
-TEST_CASE("after 300 episodes the agent's best plan holds size and latency and beats the best of 300 random feasible plans") {
+TEST_CASE(
+    "after 300 episodes the agent's best plan holds size and latency and beats the best of 300 random feasible plans") {
   for (const std::uint64_t seed : {1, 2, 3}) {
     Synthetic s = mobilenet_problem(seed);
     const auto least = [&](const Archive& archive, const std::string& stage) {

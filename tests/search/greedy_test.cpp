@@ -40,7 +40,8 @@ OptionTable exact_table(const Synthetic& s) {
   OptionTable table;
   for (std::size_t v = 0; v < s.space->variables().size(); ++v) {
     auto& row = table.emplace_back();
-    for (std::size_t o = 0; o < s.space->variables()[v].options.size(); ++o) row.push_back(s.loss(alone(problem, v, o)));
+    for (std::size_t o = 0; o < s.space->variables()[v].options.size(); ++o)
+      row.push_back(s.loss(alone(problem, v, o)));
   }
   return table;
 }
@@ -106,7 +107,8 @@ TEST_CASE("greedy measures as many plans as its evaluations say, besides the sen
   for (const int evaluations : {1, 5, 8, 30}) {
     Synthetic s = chain(8, 1, 1.5, 0.7);
     s.constrain_at("weight_bytes", 0.3);
-    const Archive archive = s.run({"{method: sensitivity}", "{method: greedy, evaluations: " + std::to_string(evaluations) + "}"});
+    const Archive archive =
+        s.run({"{method: sensitivity}", "{method: greedy, evaluations: " + std::to_string(evaluations) + "}"});
     std::int64_t plans = 0;
     for (const Trial& trial : archive.trials()) plans += trial.stage == "greedy";
     CHECK(plans == evaluations);
@@ -133,7 +135,8 @@ TEST_CASE("refine leaves an additive plan that interaction makes bad") {
       return additive(a) * (1 + 0.5 * low * (low - 1));
     };
     const double first = s.run({"{method: greedy, evaluations: 1}"}).best()->measurement.loss;
-    const double then = s.run({"{method: greedy, evaluations: 1}", "{method: refine, evaluations: 60}"}).best()->measurement.loss;
+    const double then =
+        s.run({"{method: greedy, evaluations: 1}", "{method: refine, evaluations: 60}"}).best()->measurement.loss;
     const double random = s.run({"{method: random, evaluations: 2000}"}).best()->measurement.loss;
     CAPTURE(first, then, random);
     CHECK(then < 0.9 * first);

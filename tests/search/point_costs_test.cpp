@@ -29,7 +29,9 @@ TEST_CASE("costs that follow moves equal the costs of the whole assignment, sums
   Rng rng(1, "point_costs_test");
   const auto& variables = s.space->variables();
   PointCosts at(problem, Point(variables.size(), 0));
-  const auto draw = [&](std::size_t v) { return Move{v, static_cast<std::uint8_t>(rng.below(variables[v].options.size()))}; };
+  const auto draw = [&](std::size_t v) {
+    return Move{v, static_cast<std::uint8_t>(rng.below(variables[v].options.size()))};
+  };
   for (int i = 0; i < 300; ++i) {
     const std::size_t v = rng.below(variables.size()), w = (v + 1 + rng.below(variables.size() - 1)) % variables.size();
     const std::array pair{draw(v), draw(w)};
@@ -64,7 +66,8 @@ TEST_CASE("a cost that the hardware does not give stays unknown until no layer n
   s.space = std::make_unique<Space>(variables, s.network->sites.size());
   const auto folder = std::filesystem::temp_directory_path() / "bitplan_point_costs_test";
   std::filesystem::create_directories(folder);
-  std::ofstream(folder / "costs.csv") << "layer,w_bits,a_bits,metric,value,unit\nconv0,8,8,latency,5,us\nconv1,8,8,latency,7,us\n";
+  std::ofstream(folder / "costs.csv")
+      << "layer,w_bits,a_bits,metric,value,unit\nconv0,8,8,latency,5,us\nconv1,8,8,latency,7,us\n";
   std::ofstream(folder / "hw.yaml") << "kind: table\nname: t\nfile: costs.csv\nmissing: round_up\n";
   s.costs = std::make_unique<CostModel>(s.network, s.choices,
                                         std::map<std::string, std::filesystem::path>{{"t", folder / "hw.yaml"}});

@@ -39,7 +39,8 @@ std::string message_of(Synthetic& s, const std::string& stage) {
 
 }  // namespace
 
-TEST_CASE("every searcher makes the same trace again for the same seed, and other losses do not come in by the back door") {
+TEST_CASE(
+    "every searcher makes the same trace again for the same seed, and other losses do not come in by the back door") {
   for (const SearcherEntry& entry : searchers()) {
     CAPTURE(std::string(entry.name));
     Synthetic first = small_problem(), second = small_problem();
@@ -50,14 +51,17 @@ TEST_CASE("every searcher makes the same trace again for the same seed, and othe
 }
 
 TEST_CASE("searchers that draw random numbers make another trace for another seed") {
-  for (const std::string stage : {"{method: random, evaluations: 20}", "{method: ddpg, episodes: 12, warmup: 4, hidden: 8}"}) {
+  for (const std::string stage :
+       {"{method: random, evaluations: 20}", "{method: ddpg, episodes: 12, warmup: 4, hidden: 8}"}) {
     Synthetic first = small_problem(), second = small_problem();
     second.seed = 2;
     CHECK(trace_hash(first.run({stage}), false) != trace_hash(second.run({stage}), false));
   }
 }
 
-TEST_CASE("every searcher proposes points of the space that hold all constraints, but for uniform plans and single sensitivities") {
+TEST_CASE(
+    "every searcher proposes points of the space that hold all constraints, but for uniform plans and single "
+    "sensitivities") {
   for (const SearcherEntry& entry : searchers()) {
     Synthetic s = small_problem();
     const Archive archive = s.run({short_stage(entry)});
@@ -125,7 +129,8 @@ TEST_CASE("where a uniform choice is not offered the next one with as many bits 
 TEST_CASE("uniform plans that rules make equal are one plan") {
   ChoiceTable table;
   const auto defaults = ChoiceDefaults::weights();
-  const ChoiceId int2 = table.add(parse_choice("int2", defaults, defaults)), int4 = table.add(parse_choice("int4", defaults, defaults));
+  const ChoiceId int2 = table.add(parse_choice("int2", defaults, defaults)),
+                 int4 = table.add(parse_choice("int4", defaults, defaults));
   std::vector<Variable> variables(2);
   variables[0].options = {int4};
   variables[0].sites = {0};
@@ -136,7 +141,8 @@ TEST_CASE("uniform plans that rules make equal are one plan") {
 
 TEST_CASE("what earlier stages measured is not measured again") {
   Synthetic s = small_problem();
-  const Archive archive = s.run({"{method: sensitivity}", "{method: sensitivity}", "{method: uniform}", "{method: greedy, evaluations: 9}"});
+  const Archive archive = s.run(
+      {"{method: sensitivity}", "{method: sensitivity}", "{method: uniform}", "{method: greedy, evaluations: 9}"});
   CHECK(s.measured == static_cast<std::int64_t>(archive.trials().size()));
   std::set<Assignment> distinct;
   for (const Trial& trial : archive.trials()) distinct.insert(trial.assignment);
@@ -158,7 +164,8 @@ TEST_CASE("a measurement that fails or is invalid is infinite, keeps its reason 
     return results;
   };
   run_search(problem, archive, find_metric("kl"),
-             {Yaml::parse_text("{method: random, evaluations: 20}", "e"), Yaml::parse_text("{method: greedy, evaluations: 20}", "e")},
+             {Yaml::parse_text("{method: random, evaluations: 20}", "e"),
+              Yaml::parse_text("{method: greedy, evaluations: 20}", "e")},
              measure, {});
   for (const Trial& trial : archive.trials()) {
     const auto status = trial.id % 3 == 0   ? Measurement::Status::failed
@@ -202,9 +209,10 @@ TEST_CASE("every searcher gets through a space without a decision and one withou
 
 TEST_CASE("a mistake in the settings of any stage shows before anything is measured") {
   Synthetic s = small_problem();
-  CHECK_THAT(message_of(s, "{method: greddy}"),
-             Catch::Contains("exp.yaml:1:10: method: 'greddy' is not a search method; known: uniform, random, sensitivity, "
-                             "greedy, refine, ddpg"));
+  CHECK_THAT(
+      message_of(s, "{method: greddy}"),
+      Catch::Contains("exp.yaml:1:10: method: 'greddy' is not a search method; known: uniform, random, sensitivity, "
+                      "greedy, refine, ddpg"));
   CHECK_THAT(message_of(s, "{evaluations: 4}"), Catch::Contains("method"));
   for (const SearcherEntry& entry : searchers()) {
     const std::string text = message_of(s, "{method: " + std::string(entry.name) + ", evalutions: 4}");
@@ -223,7 +231,9 @@ TEST_CASE("progress is told once a stage and once a batch") {
   std::vector<std::string> stages;
   std::vector<std::size_t> sizes;
   SearchEvents events;
-  events.on_stage = [&](const std::string& stage, std::int64_t planned) { stages.push_back(stage + " " + std::to_string(planned)); };
+  events.on_stage = [&](const std::string& stage, std::int64_t planned) {
+    stages.push_back(stage + " " + std::to_string(planned));
+  };
   events.on_batch = [&](const Archive& archive) { sizes.push_back(archive.trials().size()); };
   s.run({"{method: random, evaluations: 20}"}, events);
   CHECK(stages == std::vector<std::string>{"uniform 6", "random 20"});

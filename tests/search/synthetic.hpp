@@ -18,8 +18,8 @@ struct Synthetic {
   std::unique_ptr<Space> space;
   std::unique_ptr<CostModel> costs;
   std::vector<Constraint> constraints;
-  std::function<double(const Assignment&)> loss;   ///< of all float: 0
-  std::int64_t measured = 0;                       ///< assignments that were measured
+  std::function<double(const Assignment&)> loss;  ///< of all float: 0
+  std::int64_t measured = 0;                      ///< assignments that were measured
   std::uint64_t seed = 1;
 
   /// One variable a site; weights take `weight_bits`, activations `activation_bits` (fewest first).
@@ -74,13 +74,14 @@ struct Synthetic {
     const Problem seen = problem(archive);
     std::vector<Yaml> nodes;
     for (const std::string& text : stages) nodes.push_back(Yaml::parse_text(text, "exp.yaml"));
-    run_search(seen, archive, find_metric("kl"), nodes, [this](std::span<const Assignment> b) { return measure(b); }, events);
+    run_search(
+        seen, archive, find_metric("kl"), nodes, [this](std::span<const Assignment> b) { return measure(b); }, events);
     return archive;
   }
 };
 
-/// Site s with b bits costs t_s(b) = exp(N(0, spread)) 4^-(b - 3) / sites (float: 0), the loss is (sum t^p)^(1/p): additive
-/// for p = 1, more than additive for p < 1.
+/// Site s with b bits costs t_s(b) = exp(N(0, spread)) 4^-(b - 3) / sites (float: 0), the loss is (sum t^p)^(1/p):
+/// additive for p = 1, more than additive for p < 1.
 inline std::function<double(const Assignment&)> power_loss(const Synthetic& s, std::uint64_t seed, double spread,
                                                            double power) {
   std::vector<double> scale;
@@ -98,7 +99,8 @@ inline std::function<double(const Assignment&)> power_loss(const Synthetic& s, s
 
 /// A chain of `layers` convolutions, without constraints, with the loss above.
 inline Synthetic chain(int layers, std::uint64_t seed, double spread = 1.5, double power = 1.0,
-                       const std::vector<int>& weight_bits = {2, 3, 4, 5, 6, 8}, const std::vector<int>& activation_bits = {8}) {
+                       const std::vector<int>& weight_bits = {2, 3, 4, 5, 6, 8},
+                       const std::vector<int>& activation_bits = {8}) {
   Synthetic s;
   s.seed = seed;
   s.network = std::make_shared<Network>(small_network(layers));
@@ -108,8 +110,8 @@ inline Synthetic chain(int layers, std::uint64_t seed, double spread = 1.5, doub
   return s;
 }
 
-/// The 53 layers of MobileNetV2 for 32 x 32 images (an expansion, a depthwise and a projection convolution a block; residual
-/// sums left out) as a chain without weight values.
+/// The 53 layers of MobileNetV2 for 32 x 32 images (an expansion, a depthwise and a projection convolution a block;
+/// residual sums left out) as a chain without weight values.
 inline Network mobilenet() {
   Network net;
   net.file = "mobilenet.onnx";
@@ -130,7 +132,8 @@ inline Network mobilenet() {
     layer.weight = add_tensor(net, name + ".weight", layer.weight_shape, -1);
     net.tensors.back().constant = Tensor(DType::f32, layer.weight_shape);
     layer.input = value;
-    layer.output = add_node(net, name, "Conv", {value, layer.weight}, "out" + std::to_string(layer.id), layer.output_shape);
+    layer.output =
+        add_node(net, name, "Conv", {value, layer.weight}, "out" + std::to_string(layer.id), layer.output_shape);
     net.nodes.back().attributes["strides"] = std::vector<std::int64_t>{stride, stride};
     layer.names.module = name;
     layer.weights = element_count(layer.weight_shape);
@@ -140,8 +143,9 @@ inline Network mobilenet() {
     inputs = outputs;
   };
   conv(32, 3, 1, false);
-  constexpr std::int64_t blocks[][4] = {{1, 16, 1, 1},  {6, 24, 2, 1}, {6, 32, 3, 2}, {6, 64, 4, 2},
-                                        {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};  // expansion, outputs, repeats, stride
+  constexpr std::int64_t blocks[][4] = {
+      {1, 16, 1, 1}, {6, 24, 2, 1},  {6, 32, 3, 2}, {6, 64, 4, 2},
+      {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};  // expansion, outputs, repeats, stride
   for (const auto& [expansion, outputs, repeats, stride] : blocks)
     for (std::int64_t r = 0; r < repeats; ++r) {
       if (expansion > 1) conv(inputs * expansion, 1, 1, false);
@@ -155,8 +159,8 @@ inline Network mobilenet() {
   return net;
 }
 
-/// MobileNetV2 with every weight and activation 2, 3, 4, 5, 6 or 8 bits, a size and a latency limit at once (roofline of an
-/// edge accelerator), and losses as in chain().
+/// MobileNetV2 with every weight and activation 2, 3, 4, 5, 6 or 8 bits, a size and a latency limit at once (roofline
+/// of an edge accelerator), and losses as in chain().
 inline Synthetic mobilenet_problem(std::uint64_t seed, double size = 0.4, double latency = 0.4, double spread = 1.5,
                                    double power = 1.0) {
   Synthetic s;
