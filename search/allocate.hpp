@@ -43,12 +43,10 @@ struct Allocator {
 OptionTable powered(const OptionTable& sensitivities, double power);
 
 /// Plans from single sensitivities s alone, up to 8 different ones: Allocator::solve() on several readings of them.
-///   s^p for p = 1, 0.7, 0.5, 0.35, 0.2     from errors of layers that are independent to errors that all point the
-///   same way:
-///                                          the lower p, the more a plan avoids many small losses, and the less a few
-///                                          large
-///   s^p for p = 1, 0.7, 0.5, plus a tenth of the largest entry for each variable's lowest option: shuns the lowest
-///   bits
+///   s^p, p = 1, 0.7, 0.5, 0.35, 0.2   from errors of layers that are independent to errors that all point the same way:
+///                                     the lower p, the more a plan avoids many small losses, the less a few large ones
+///   s^p, p = 1, 0.7, 0.5              plus a tenth of the largest entry for each variable's lowest option: shuns the
+///                                     lowest bits
 std::vector<Point> additive_plans(const Problem& problem);
 
 }  // namespace bitplan

@@ -24,8 +24,10 @@ struct DdpgSettings {
 ///
 /// An episode is a plan, one step a variable with more than one option (tied sites are one step): see ddpg_steps() for
 /// their order and what the state says of each; the tenth figure is the action executed at the step before (1 at the
-/// first). Action a in [0, 1] -> option rint(a (n - 1)) of the variable's n options. Exploration: the first `warmup`
-/// episodes uniform, then a normal around mu(s) with the sigma above, truncated to [0, 1].
+/// first).
+///
+/// Action a in [0, 1] -> option rint(a (n - 1)) of the variable's n options. Exploration: the first `warmup` episodes
+/// uniform, then a normal around mu(s) with the sigma above, truncated to [0, 1].
 ///
 /// Budget: while a constraint is violated, passes over the steps from the last to the first, each lowering one variable
 /// by one option, until all hold (if even the lowest options do not: the plan of feasible_point()). What is asked for,
@@ -33,9 +35,10 @@ struct DdpgSettings {
 ///
 /// Reward, for every transition of the episode: r = -log((L - L_float) / (L_ref - L_float)), L_ref the best plan known
 /// when the stage starts, so that halving the loss is worth the same at any level (KL spans decades). Failed plans get
-/// the worst reward seen so far minus 1. After each episode as many updates as it has transitions (none during
-/// warm-up). One more plan at the end without noise. A plan that was measured before costs nothing and is learned from
-/// again.
+/// the worst reward seen so far minus 1.
+///
+/// After each episode as many updates as it has transitions (none during warm-up). One more plan at the end without
+/// noise. A plan that was measured before costs nothing and is learned from again.
 ///
 /// Settings: episodes (or evaluations; default 300), warmup, batch_episodes, hidden, sigma, decay, discount. Asks
 /// besides for all float, for the reward.

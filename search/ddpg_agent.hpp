@@ -19,8 +19,8 @@ struct DdpgRates {
 };
 
 /// Deep deterministic policy gradient (Lillicrap et al. 2016, arXiv:1509.02971) for one action in [0, 1], as HAQ uses
-/// it (Wang et al. 2019, arXiv:1811.08886): actor mu(s), critic Q(s, a), both with a slow copy mu', Q' as target. One
-/// update on a batch of transitions (s, a, r, s'):
+/// it (Wang et al. 2019, arXiv:1811.08886): actor mu(s), critic Q(s, a), both with a slow copy mu', Q' as target.
+/// One update on a batch of transitions (s, a, r, s'):
 ///   b <- b + baseline (mean r - b)                      b starts as the first mean
 ///   critic: least squares towards r - b + discount Q'(s', mu'(s')), without the last term where s' is terminal
 ///   actor:  up the gradient of mean Q(s, mu(s))

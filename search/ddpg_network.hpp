@@ -19,8 +19,7 @@ class Mlp {
   enum class Output { linear, sigmoid };
 
   /// The last `own` inputs have a first-layer weight matrix of their own (a critic's action), so that their weights
-  /// start in
-  /// +-1 / sqrt(own): among many state inputs the action would start unheard.
+  /// start in +-1 / sqrt(own): among many state inputs the action would start unheard.
   Mlp(std::vector<int> sizes, Output output, int own, Rng& rng);
 
   /// The outputs of a batch, one each. Valid until the next call.
@@ -28,8 +27,7 @@ class Mlp {
   /// Backpropagation through the last forward(): from dL/dy of each sample to dL/dx (n x B). With `learn` the gradients
   /// of the weights are kept for step(); without, they are not computed.
   std::span<const float> backward(std::span<const float> output_gradient, bool learn);
-  /// One step of Adam (Kingma & Ba 2015; beta .9 and .999, epsilon 1e-8) down the gradient of the last backward(…,
-  /// true).
+  /// One step of Adam (Kingma & Ba 2015; beta .9 and .999, epsilon 1e-8) down the gradient of backward(…, true).
   void step(float rate);
   /// theta := tau * source + (1 - tau) * theta, for target networks.
   void follow(const Mlp& source, float tau);

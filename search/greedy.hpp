@@ -12,8 +12,7 @@ namespace bitplan {
 ///   1. Asks for the single sensitivities that the archive lacks (they do not count as evaluations). Weights and
 ///      activations are treated alike.
 ///   2. One batch of up to 8 plans, additive_plans(): the steps with the least loss per cost down, then up into the
-///   slack,
-///      then exchanges, under all constraints at once, for several readings of the sensitivities.
+///      slack, then exchanges, under all constraints at once, for several readings of the sensitivities.
 ///   3. The rest of `evaluations` as Refine: swaps around the best plan, from a model that is corrected by what was
 ///      measured, so that it can leave the additive plans where these are wrong (below 4 bits).
 ///

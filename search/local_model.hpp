@@ -10,9 +10,9 @@ namespace bitplan {
 ///
 /// On the scale y = (loss - loss of all float)^p:
 ///   y(x) - y(x0) = sum over variables v of d_v(x_v),    d_v(x0_v) = 0
-///   prior        d_v(o) ~ N(m, (kSpread |m| + kFloor y0)^2),  m = k (s_v(o)^p - s_v(x0_v)^p),  k = y0 / sum_v
-///   s_v(x0_v)^p observations every measured plan x of the space, with noise kMisfit sum |m| over the variables where x
-///   differs from x0,
+///   prior        d_v(o) ~ N(m, (kSpread |m| + kFloor y0)^2)
+///                m = k (s_v(o)^p - s_v(x0_v)^p),  k = y0 / sum over v of s_v(x0_v)^p
+///   observations every measured plan x of the space, with noise kMisfit sum |m| over the variables that x changes,
 ///                so that near plans say much and far ones little
 /// s is the sensitivity table. d's posterior is Gaussian (ridge regression); the nearest kObservations plans are used.
 ///
