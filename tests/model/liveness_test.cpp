@@ -49,6 +49,25 @@ TEST_CASE("views count once, as what they view; outputs live to the end; constan
   CHECK(cut_names(model.output("y").output("a").import()) == Names{{"a", "x"}, {"a", "b", "y"}});
 }
 
+TEST_CASE("a chain of layer, sum and Relu is one tensor in memory, the one that is kept") {
+  OnnxModel model;
+  model.input("x", {"1", "2", "1", "1"}).constant("w", f32({2, 2, 1, 1}, {1, 2, 3, 4}));
+  model.node("Conv", {"x", "w"}, {"c"});
+  model.node("Add", {"c", "x"}, {"s"});
+  model.node("Relu", {"s"}, {"r"});
+  model.node("Exp", {"r"}, {"y"});
+  CHECK(cut_names(model.output("y").import()) == Names{{"r", "x"}, {"r", "y"}});
+}
+
+TEST_CASE("what a pointwise operator reads stays when others read it too") {
+  OnnxModel model;
+  model.input("x", {"4"});
+  model.node("Neg", {"x"}, {"a"});
+  model.node("Relu", {"a"}, {"r"});
+  model.node("Sub", {"a", "r"}, {"y"});
+  CHECK(cut_names(model.output("y").import()) == Names{{"a", "x"}, {"a", "r", "y"}});
+}
+
 TEST_CASE("a topological order keeps a valid order and puts producers first") {
   CHECK(topological_order({{}, {0}, {0}, {1, 2}}) == std::vector<NodeId>{0, 1, 2, 3});
   CHECK(topological_order({{2}, {}, {1}}) == std::vector<NodeId>{1, 2, 0});
