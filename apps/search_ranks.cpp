@@ -91,8 +91,7 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
   status.started = utc_now();
   status.ranks = ranks;
   status.pid = static_cast<int>(::getpid());
-  Archive empty;
-  Progress progress(prepared.directory, status, planned_trials(study, empty), options.quiet);
+  Progress progress(prepared.directory, status, planned_trials(study), options.quiet);
   try {
     const auto evaluator = study.make_evaluator();
     for (const auto& note : evaluator->notes()) log_info(note);

@@ -24,7 +24,7 @@ void prepare_directory(const std::filesystem::path& directory, const std::filesy
 std::string identity_of(const Study& study, const Evaluator& evaluator);
 
 /// How many trials the stages plan in all, the uniform ones included; 0 when one of them does not know.
-std::int64_t planned_trials(const Study& study, const Archive& archive);
+std::int64_t planned_trials(const Study& study);
 
 /// What a finished search gives.
 struct SearchResult {

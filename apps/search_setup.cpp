@@ -61,13 +61,20 @@ std::string identity_of(const Study& study, const Evaluator& evaluator) {
   return hex(hash64(text));
 }
 
-std::int64_t planned_trials(const Study& study, const Archive& archive) {
-  const auto problem = study.problem(archive);
+std::int64_t planned_trials(const Study& study) {
+  Archive scratch;
+  const auto problem = study.problem(scratch);
   auto sum = static_cast<std::int64_t>(uniform_points(study.space, *study.choices).size());
   for (const auto& stage : study.experiment.stages) {
-    const auto planned = find_searcher(stage).planned(stage, problem);
+    const auto& entry = find_searcher(stage);
+    const auto planned = entry.planned(stage, problem);
     if (planned == 0) return 0;
     sum += planned;
+    if (entry.name != "sensitivity") continue;
+    // Later stages will find what this one measures: ask without measuring, so that they do not count it again.
+    const auto dry = entry.make(stage, problem);
+    for (auto asked = dry->ask(); !asked.empty(); asked = dry->ask())
+      for (const auto& assignment : asked) scratch.add("dry", assignment, {});
   }
   return sum;
 }

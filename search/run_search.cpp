@@ -82,16 +82,16 @@ void run_search(const Problem& problem, Archive& archive, const Metric& objectiv
                 const BatchMeasure& measure, const SearchEvents& events) {
   if (&problem.archive != &archive) throw std::logic_error("search: the problem must see the archive of the run");
   // A mistake in the last stage must not show after hours of the first: all settings are read before any measurement.
-  std::vector<std::int64_t> planned;
-  for (const Yaml& stage : stages) planned.push_back(find_searcher(stage).planned(stage, problem));
+  for (const Yaml& stage : stages) find_searcher(stage).planned(stage, problem);
 
   Loop loop(problem, archive, objective, measure, events);
   Uniform uniform(problem);
   loop.run("uniform", uniform.planned(), uniform);
-  for (std::size_t i = 0; i < stages.size(); ++i) {
-    const SearcherEntry& entry = find_searcher(stages[i]);
-    const auto searcher = entry.make(stages[i], problem);
-    loop.run(std::string(entry.name), planned[i], *searcher);
+  for (const Yaml& stage : stages) {
+    const SearcherEntry& entry = find_searcher(stage);
+    const auto searcher = entry.make(stage, problem);
+    const auto planned = entry.planned(stage, problem);  // now less by what earlier stages measured
+    loop.run(std::string(entry.name), planned, *searcher);
   }
   check_best(problem);
 }
