@@ -26,7 +26,7 @@ TensorId overwritten(const Network& network, const Node& node) {
   const auto free = [&](TensorId id) {
     const auto& info = network.tensor(id);
     const bool output = std::find(network.outputs.begin(), network.outputs.end(), id) != network.outputs.end();
-    return id != kNoTensor && !info.constant && info.consumers.size() == 1 && !output &&
+    return !info.constant && info.consumers.size() == 1 && !output &&
            info.shape == network.tensor(node.outputs[0]).shape;
   };
   if (is_pointwise(node)) return free(node.inputs[0]) ? node.inputs[0] : kNoTensor;
