@@ -43,7 +43,8 @@ def ort_speed(session, inputs, batch, seconds):
 
 
 def bitplan_speed(program, model, batch, seconds):
-    out = subprocess.run([program, model, str(batch), "1", str(seconds)], check=True, capture_output=True, text=True).stdout
+    command = [program, model, str(batch), "1", str(seconds)]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [float(x) for x in re.findall(r"([0-9.e+]+) samples/s", out)]
 
 
