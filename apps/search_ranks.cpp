@@ -156,9 +156,7 @@ int search_on_ranks(const SearchOptions& options, const std::function<void(const
   } catch (...) {
     status = mpi.rank() == 0 ? report_error(std::current_exception()) : exit_status(std::current_exception());
   }
-  // A rank was lost: MPI_Finalize would wait for it. Everything is written by now.
-  if (!mail.all_alive()) mpi.leave(status, /*finalize=*/false);
-  return status;
+  return mail.finish(status);  // the same status on every rank; does not wait for a rank that was lost
 }
 
 int search_command(const SearchOptions& options) {
