@@ -44,7 +44,8 @@ constexpr Family kFamilies[] = {
     {"operators", "ONNX operators",
      [] {
        std::vector<Member> members;
-       for (const auto& row : operators()) members.push_back({std::string(row.name), ""});
+       for (const auto& row : operators())
+         members.push_back({std::string(row.name), row.since > 1 ? "since opset " + std::to_string(row.since) : ""});
        return members;
      }},
 };

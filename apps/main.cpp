@@ -41,6 +41,7 @@ void add_inspect(CLI::App& app, Run& run) {
   auto o = std::make_shared<InspectOptions>();
   sub->add_option("model", o->model, "ONNX file")->required();
   sub->add_option("--shape", o->shapes, "Shape of an input, N is the batch")->type_name("NAME=1x3x32x32")->allow_extra_args(false);
+  sub->add_flag("--attention", o->attention, "Operands of products of two computed tensors (attention) are sites too");
   sub->add_flag("--json", o->json, "Print one JSON object");
   sub->callback([&run, o] { run = [o] { return inspect_command(*o); }; });
 }
@@ -50,7 +51,7 @@ void add_run(CLI::App& app, Run& run) {
                       "bitplan run model.onnx --input x=images.npy --out outputs");
   auto o = std::make_shared<RunOptions>();
   sub->add_option("model", o->model, "ONNX file")->required();
-  sub->add_option("--input", o->inputs, "Values of an input, samples first")->type_name("NAME=FILE.npy")->required()->allow_extra_args(false);
+  sub->add_option("--input", o->inputs, "Values of an input, samples first")->type_name("NAME=FILE.npy")->allow_extra_args(false);
   sub->add_option("--out", o->out, "Folder for the outputs")->required();
   sub->add_option("--threads", o->threads, "Threads; 0: all")->check(CLI::Range(0, 4096));
   sub->callback([&run, o] { run = [o] { return run_command(*o); }; });

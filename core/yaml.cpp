@@ -251,7 +251,8 @@ std::filesystem::path Yaml::path() const {
 
 namespace {
 
-/// Sets the value at "a.b[2].c" below `root`; every step but the last key must be there.
+/// Sets the value at "a.b[2].c" below `root`. Maps that are not there are made, list items must be: whoever reads the
+/// document finds keys that it does not know.
 void set_value(YAML::Node root, const std::string& path, const YAML::Node& value, const std::string& option) {
   std::vector<std::string> steps;   // keys; "[2]" for indices
   for (std::size_t at = 0; at < path.size();) {
@@ -276,7 +277,7 @@ void set_value(YAML::Node root, const std::string& path, const YAML::Node& value
     } else {
       if (!node.IsMap()) throw InputError(option + ": '" + step + "' is below something that is no map");
       if (last) { node[step] = value; return; }
-      if (!node[step].IsDefined()) throw InputError(option + ": there is no key '" + step + "'");
+      if (!node[step].IsDefined()) node[step] = YAML::Node(YAML::NodeType::Map);
       next.reset(node[step]);
     }
     node.reset(next);

@@ -10,17 +10,17 @@ Network import_onnx(const std::filesystem::path& file, const ImportOptions& opti
   Draft draft;
   draft.file = file;
   draft.network.file = file.string();
-  const auto model = parse_model(file);
+  const auto parsed = parse_model(file);
   draft.network.sha256 = sha256_file(file);
   try {
-    read_graph(draft, model);
+    read_graph(draft, parsed);
     bind_shapes(draft, options);
     sort_nodes(draft);
     infer_and_fold(draft);
     fold_batch_norm(draft);
     drop_dead(draft);
     find_layers(draft);
-    find_sites(draft.network);
+    find_sites(draft.network, options.attention_sites);
     find_ties(draft.network);
   } catch (const UnsupportedModel&) {
     throw;  // names the file already

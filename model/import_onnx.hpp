@@ -17,6 +17,11 @@ struct ImportOptions {
   /// it. A name that the model has not is an error.
   std::map<std::string, Shape> shapes;
   std::int64_t batch = 1;  ///< what -1 and the symbolic batch become; a model whose batch is fixed keeps its own
+  /// What a free second dimension of an integer input becomes (the sequence of token ids); 0: it must be bound above.
+  std::int64_t sequence = 0;
+  /// Both operands of each product of two computed tensors (MatMul: q k' and p v of attention) become activation sites
+  /// (Site::products).
+  bool attention_sites = false;
 };
 
 /// The model has operators we lack: what() lists every one with node, domain and opset.
@@ -26,7 +31,7 @@ struct UnsupportedModel : InputError {
   std::vector<UnsupportedNode> nodes;
 };
 
-/// Reads an ONNX file (opsets 11–21) into a Network with static shapes: constants folded, Conv + BatchNormalization
+/// Reads an ONNX file (opsets 11–23) into a Network with static shapes: constants folded, Conv + BatchNormalization
 /// folded (W' = W g / sqrt(v + e), b' = (b - m) g / sqrt(v + e) + beta per output channel, when the Conv's output has
 /// no other reader), Identity, Dropout and Cast-to-same dropped, layers, sites and ties found, names resolved.
 /// Half-precision tensors become float32. What was changed is listed in Network::notes. Weights are views of the file,

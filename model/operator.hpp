@@ -17,7 +17,7 @@ struct TensorFacts {
   std::optional<Tensor> constant;  ///< its value, when it is known at import
 };
 
-/// One ONNX operator (all versions 11–21 of it): the shapes it makes and the values it computes.
+/// One ONNX operator (all versions 11–23 of it): the shapes it makes and the values it computes.
 /// An operator is one file in model/operators/ and one row in model/operator_table.cpp.
 ///
 /// Import checks the counts and the attribute names of a row before it calls `infer`, and `infer` before anything calls
@@ -33,7 +33,8 @@ struct Operator {
   int min_inputs, max_inputs, max_outputs;  ///< kManyTensors: no upper bound
   std::vector<TensorFacts> (*infer)(const Node& node, std::span<const TensorFacts* const> inputs);
   std::vector<Tensor> (*evaluate)(const Node& node, std::span<const Tensor* const> inputs);
-  std::string_view attributes;  ///< names of all attributes that it knows, separated by blanks
+  std::string_view attributes;  ///< all that it knows, separated by blanks; "axes@18": since opset 18
+  int since = 1;                ///< the opset that brought it; an older model may not use it
 };
 inline constexpr int kManyTensors = 1 << 20;
 

@@ -41,6 +41,7 @@ class Binder {
     for (const auto& [name, shape] : options_.shapes) check_name(name);
     for (auto& input : draft_.inputs) apply_user_shape(input);
     for (auto& input : draft_.inputs) apply_batch(input);
+    for (auto& input : draft_.inputs) apply_sequence(input);
     for (auto& input : draft_.inputs) finish(input);
     draft_.network.batch = common_batch();
   }
@@ -98,6 +99,18 @@ class Binder {
       first.size = options_.batch;
     }
     batch_ = first.size;
+  }
+
+  /// A free sequence of token ids; its symbol stands for the same size in the other inputs.
+  void apply_sequence(DeclaredInput& input) {
+    const auto type = draft_.tensor(input.tensor).dtype;
+    if (options_.sequence < 1 || (type != DType::i64 && type != DType::i32) || input.shape.size() != 2) return;
+    auto& length = input.shape[1];
+    if (length.size >= 0 || symbols_.contains(length.symbol)) return;
+    if (length.symbol.empty())
+      length.size = options_.sequence;
+    else
+      symbols_.emplace(length.symbol, options_.sequence);
   }
 
   void finish(DeclaredInput& input) {

@@ -9,11 +9,9 @@
 #include "model/network.hpp"
 
 // The steps of import_onnx, each a function on the draft, in the order in which they run.
-namespace onnx {
-class ModelProto;
-}
-
 namespace bitplan {
+
+struct ParsedModel;
 
 /// A node while import works on it.
 struct DraftNode {
@@ -56,7 +54,7 @@ struct Draft {
 };
 
 /// Nodes, constants, declared inputs and outputs. Throws UnsupportedModel with all operators that we lack.
-void read_graph(Draft& draft, const std::shared_ptr<const onnx::ModelProto>& model);
+void read_graph(Draft& draft, const ParsedModel& parsed);
 /// Static shapes of the inputs.
 void bind_shapes(Draft& draft, const ImportOptions& options);
 /// Topological order. Refuses cycles and tensors that nothing makes.
@@ -69,7 +67,17 @@ void fold_batch_norm(Draft& draft);
 void drop_dead(Draft& draft);
 /// Layers, then sites, then ties.
 void find_layers(Draft& draft);
-void find_sites(Network& network);
+void find_sites(Network& network, bool attention);
 void find_ties(Network& network);
+
+/// The embedding whose matrix a linear layer uses from a tensor of its own: an equal copy, or transposed.
+struct TiedEmbedding {
+  LayerId embedding = 0;
+  bool transposed = false;
+};
+/// By the linear layer. Matrices are compared element by element, those of different sizes not at all.
+std::map<LayerId, TiedEmbedding> tied_embeddings(const Network& network);
+/// Adds a note for each weight that several layers use.
+void note_shared_weights(Network& network);
 
 }  // namespace bitplan

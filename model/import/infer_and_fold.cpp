@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <sstream>
 
 #include "core/error.hpp"
 #include "model/import/draft.hpp"
 #include "model/macs.hpp"
 #include "model/operator.hpp"
+#include "model/operators/arguments.hpp"
 
 namespace bitplan {
 namespace {
@@ -16,14 +18,14 @@ constexpr std::int64_t kFreeElements = std::int64_t{1} << 26;
 constexpr std::int64_t kCopies = 4;
 constexpr double kMostMacs = 0x1p31;
 
+/// Inputs and outputs that are left out at the end are as if not written.
+void trim(std::vector<TensorId>& ids) {
+  while (!ids.empty() && ids.back() == kNoTensor) ids.pop_back();
+}
+
 void check_counts(const Node& node, const Operator& op) {
-  const auto used = [](const std::vector<TensorId>& ids) {
-    auto end = ids.end();
-    while (end != ids.begin() && *(end - 1) == kNoTensor) --end;
-    return static_cast<int>(end - ids.begin());
-  };
   const auto text = [](int n) { return std::to_string(n); };
-  const int inputs = used(node.inputs), outputs = used(node.outputs);
+  const int inputs = static_cast<int>(node.inputs.size()), outputs = static_cast<int>(node.outputs.size());
   for (int i = 0; i < op.min_inputs; ++i)
     if (i >= inputs || node.inputs[static_cast<std::size_t>(i)] == kNoTensor)
       fail_node(node, "input " + text(i) + " is missing; it needs at least " + text(op.min_inputs));
@@ -34,12 +36,22 @@ void check_counts(const Node& node, const Operator& op) {
     fail_node(node, "has " + text(outputs) + " outputs; at most " + text(op.max_outputs) + " are known");
 }
 
+/// The words of a row's attributes: "axes@18" is known since opset 18.
 void check_attributes(const Node& node, const Operator& op) {
   for (const auto& [name, value] : node.attributes) {
-    const std::string words = " " + std::string(op.attributes) + " ";
-    if (words.find(" " + name + " ") == std::string::npos)
-      fail_node(node, "attribute '" + name +
-                          "' is not known; known: " + (op.attributes.empty() ? "none" : std::string(op.attributes)));
+    bool known = false;
+    std::string list;
+    std::istringstream words{std::string(op.attributes)};
+    for (std::string word; words >> word;) {
+      const auto at = word.find('@');
+      const int since = at == std::string::npos ? 1 : std::stoi(word.substr(at + 1));
+      word = word.substr(0, at);
+      if (word == name && since > node.opset)
+        fail_node(node, "attribute '" + name + "' needs opset " + std::to_string(since));
+      known = known || word == name;
+      list += (list.empty() ? "" : " ") + word;
+    }
+    if (!known) fail_node(node, "attribute '" + name + "' is not known; known: " + (list.empty() ? "none" : list));
   }
 }
 
@@ -68,6 +80,7 @@ class Folder {
   void visit(DraftNode& made) {
     Node& node = made.node;
     const Operator& op = *find_operator(node.op);
+    trim(node.inputs), trim(node.outputs);
     check_counts(node, op);
     check_attributes(node, op);
     for (auto& input : node.inputs)
@@ -92,7 +105,14 @@ class Folder {
       inputs[i] = {tensor.dtype, tensor.shape, tensor.constant};
       pointers[i] = &inputs[i];
     }
-    return op.infer(node, pointers);
+    try {
+      return op.infer(node, pointers);
+    } catch (const DataDependent& e) {
+      const TensorId output = node.outputs[0];
+      throw InputError(std::string(e.what()) + "; so the shape of its output '" +
+                       (output == kNoTensor ? std::string() : draft_.tensor(output).name) +
+                       "' is not known: export with fixed shapes, or end the model before this node");
+    }
   }
 
   void set_outputs(const Node& node, const std::vector<TensorFacts>& facts) {
@@ -124,14 +144,24 @@ class Folder {
     return true;
   }
 
+  /// Multiplications that computing this node takes at most.
+  double work(const Node& node, const std::vector<TensorFacts>& facts) const {
+    constexpr std::string_view kProducts = " Attention AveragePool Einsum LRN LpPool MaxPool Resize ";
+    if (kProducts.find(" " + node.op + " ") != std::string_view::npos) {  // each output may read all of all inputs
+      auto product = static_cast<double>(element_count(facts[0].shape));
+      for (const TensorId id : node.inputs)
+        if (id != kNoTensor) product *= std::max(1.0, static_cast<double>(element_count(draft_.tensor(id).shape)));
+      return product;
+    }
+    if (node.inputs.size() < 2 || node.inputs[0] == kNoTensor || node.inputs[1] == kNoTensor) return 0;
+    return multiply_accumulates(node, draft_.tensor(node.inputs[0]).shape, draft_.tensor(node.inputs[1]).shape,
+                                facts[0].shape);
+  }
+
   bool affordable(const Node& node, const std::vector<TensorFacts>& facts) {
     std::int64_t elements = 0;
     for (const auto& f : facts) elements += element_count(f.shape);
-    if (node.inputs.size() >= 2 && node.inputs[0] != kNoTensor && node.inputs[1] != kNoTensor &&
-        multiply_accumulates(node, draft_.tensor(node.inputs[0]).shape, draft_.tensor(node.inputs[1]).shape,
-                             facts[0].shape) > kMostMacs)
-      return false;
-    if (elements > left_) return false;
+    if (work(node, facts) > kMostMacs || elements > left_) return false;
     left_ -= elements;
     return true;
   }

@@ -2,15 +2,17 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "core/error.hpp"
 #include "core/files.hpp"
+#include "model/import/inline_functions.hpp"
 
 namespace bitplan {
 namespace {
 
-constexpr int kFirstOpset = 11, kLastOpset = 21;
+constexpr int kFirstOpset = 11, kLastOpset = 23;
 
 bool is_onnx_domain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
 
@@ -23,7 +25,13 @@ int imported_version(const onnx::ModelProto& model, const std::string& domain) {
   return 0;
 }
 
-std::shared_ptr<const onnx::ModelProto> parse_model(const std::filesystem::path& file) {
+void check_opset(std::int64_t version, const std::string& importer) {
+  if (version < kFirstOpset || version > kLastOpset)
+    throw InputError(importer + " has opset " + std::to_string(version) + "; export it with one from " +
+                     std::to_string(kFirstOpset) + " to " + std::to_string(kLastOpset));
+}
+
+ParsedModel parse_model(const std::filesystem::path& file) {
   const auto mapped = MappedFile::open(file);
   const auto bytes = mapped->bytes();
   const std::string name = file.string();
@@ -35,11 +43,13 @@ std::shared_ptr<const onnx::ModelProto> parse_model(const std::filesystem::path&
     throw InputError(name + ": not an ONNX model, or truncated or damaged");
   if (!model->has_graph() || (model->graph().node().empty() && model->graph().output().empty()))
     throw InputError(name + ": not an ONNX model: it has no graph");
-  const int opset = imported_version(*model, "");
-  if (opset < kFirstOpset || opset > kLastOpset)
-    throw InputError(name + ": opset " + std::to_string(opset) + " is not supported; export the model with opset " +
-                     std::to_string(kFirstOpset) + " to " + std::to_string(kLastOpset));
-  return model;
+  try {
+    check_opset(imported_version(*model, ""), "the model");
+    auto opsets = inline_functions(*model);
+    return {std::move(model), std::move(opsets)};
+  } catch (const InputError& e) {
+    throw InputError(name + ": " + e.what());
+  }
 }
 
 }  // namespace bitplan

@@ -6,6 +6,7 @@
 #include "model/import/draft.hpp"
 #include "model/import/parse_model.hpp"
 #include "model/import/tensor_reader.hpp"
+#include "model/import/unknown_fields.hpp"
 #include "model/import/unsupported.hpp"
 #include "model/onnx_types.hpp"
 #include "model/operator.hpp"
@@ -20,25 +21,19 @@ Tensor widened(Tensor tensor, std::size_t& halves) {
   return tensor.cast(computed);
 }
 
-/// metadata_props of a NodeProto (field 9, ONNX 1.16): libonnx's generated class is older and keeps it unparsed.
 std::map<std::string, std::string> metadata_of(const onnx::NodeProto& node) {
-  constexpr int kMetadataField = 9;
   std::map<std::string, std::string> metadata;
-  const auto& unknown = node.unknown_fields();
-  for (int i = 0; i < unknown.field_count(); ++i) {
-    const auto& field = unknown.field(i);
-    if (field.number() != kMetadataField || field.type() != google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED)
-      continue;
+  for (const auto& bytes : bytes_fields(node.unknown_fields(), kNodeMetadata)) {
     onnx::StringStringEntryProto entry;
-    if (entry.ParseFromString(field.length_delimited())) metadata[entry.key()] = entry.value();
+    if (entry.ParseFromString(bytes)) metadata[entry.key()] = entry.value();
   }
   return metadata;
 }
 
 class GraphReader {
  public:
-  GraphReader(Draft& draft, const std::shared_ptr<const onnx::ModelProto>& model)
-      : draft_(draft), model_(*model), tensors_(draft.file, model) {}
+  GraphReader(Draft& draft, const ParsedModel& parsed)
+      : draft_(draft), model_(*parsed.model), opsets_(parsed.opsets), tensors_(draft.file, parsed.model) {}
 
   void read() {
     read_properties();
@@ -69,16 +64,18 @@ class GraphReader {
 
   void refuse_unsupported() const {
     std::vector<UnsupportedNode> refused;
-    int index = 0;
-    for (const auto& node : model_.graph().node()) {
-      const std::string reason = unsupported_reason(model_, node);
-      if (!reason.empty())
-        refused.push_back({node.name().empty() ? node.op_type() + "_" + std::to_string(index) : node.name(),
-                           node.op_type(), node.domain(), imported_version(model_, node.domain()), reason});
-      ++index;
+    for (int i = 0; i < model_.graph().node_size(); ++i) {
+      const auto& node = model_.graph().node(i);
+      const std::string reason = unsupported_reason(node, opset_of(i));
+      if (reason.empty()) continue;
+      const bool foreign = !node.domain().empty() && node.domain() != "ai.onnx";
+      refused.push_back({node.name().empty() ? node.op_type() + "_" + std::to_string(i) : node.name(), node.op_type(),
+                         node.domain(), foreign ? imported_version(model_, node.domain()) : opset_of(i), reason});
     }
     if (!refused.empty()) refuse_nodes(draft_.file, std::move(refused));
   }
+
+  int opset_of(int index) const { return opsets_[static_cast<std::size_t>(index)]; }
 
   TensorId define(const std::string& name, const std::string& by) {
     if (name.empty()) throw InputError(by + " has no name");
@@ -113,7 +110,7 @@ class GraphReader {
     DraftNode made;
     Node& node = made.node;
     node.op = from.op_type();
-    node.opset = draft_.network.opset;
+    node.opset = opset_of(index);
     node.name = from.name().empty() ? node.op + "_" + std::to_string(index) : from.name();
     while (!node_names_.insert(node.name).second) node.name += "_" + std::to_string(index);
     node.metadata = metadata_of(from);
@@ -165,6 +162,7 @@ class GraphReader {
 
   Draft& draft_;
   const onnx::ModelProto& model_;
+  const std::vector<int>& opsets_;
   TensorReader tensors_;
   std::set<std::string> made_, node_names_;
   std::size_t halves_ = 0;
@@ -172,8 +170,6 @@ class GraphReader {
 
 }  // namespace
 
-void read_graph(Draft& draft, const std::shared_ptr<const onnx::ModelProto>& model) {
-  GraphReader(draft, model).read();
-}
+void read_graph(Draft& draft, const ParsedModel& parsed) { GraphReader(draft, parsed).read(); }
 
 }  // namespace bitplan

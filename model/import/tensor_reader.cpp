@@ -84,20 +84,32 @@ std::size_t decimal(const onnx::TensorProto& tensor, const std::string& key, con
   return value;
 }
 
-/// The file of external data, which must lie inside the model's folder, links followed.
-std::filesystem::path external_file(const onnx::TensorProto& tensor, const std::filesystem::path& folder,
+/// Whether `target` lies in `folder` or below; both real paths.
+bool inside(const std::filesystem::path& target, const std::filesystem::path& folder) {
+  const auto relative = target.lexically_relative(folder);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
+/// The file of external data. With all links followed it must lie in the model's folder or, when the model is a link
+/// itself (a cache that keeps its files elsewhere), in the folder of the file that it leads to.
+std::filesystem::path external_file(const onnx::TensorProto& tensor, const std::filesystem::path& model,
                                     const std::string& location) {
   const std::filesystem::path relative = std::filesystem::path(location).lexically_normal();
   const auto refuse = [&] {
     fail_tensor(tensor, "external data: location '" + location + "' is not inside the model's folder");
   };
   if (location.empty() || relative.is_absolute() || *relative.begin() == "..") refuse();
+  const std::filesystem::path given = model.has_parent_path() ? model.parent_path() : ".";
   std::error_code error;
-  const auto root = std::filesystem::weakly_canonical(folder, error);
-  const auto target = std::filesystem::weakly_canonical(folder / relative, error);
-  const auto inside = target.lexically_relative(root);
-  if (error || inside.empty() || *inside.begin() == "..") refuse();
-  return folder / relative;
+  const auto folder = std::filesystem::weakly_canonical(given, error);
+  const auto real_folder = std::filesystem::weakly_canonical(model, error).parent_path();
+  auto target = std::filesystem::weakly_canonical(folder / relative, error);
+  if (!std::filesystem::exists(target, error))
+    if (const auto beside = std::filesystem::weakly_canonical(real_folder / relative, error);
+        std::filesystem::exists(beside, error))
+      target = beside;
+  if (target.empty() || !(inside(target, folder) || inside(target, real_folder))) refuse();
+  return target;
 }
 
 }  // namespace
@@ -109,7 +121,7 @@ DType supported_type(std::int64_t number, const std::string& place) {
 }
 
 TensorReader::TensorReader(const std::filesystem::path& model_file, std::shared_ptr<const onnx::ModelProto> model)
-    : folder_(model_file.has_parent_path() ? model_file.parent_path() : "."), model_(std::move(model)) {}
+    : file_(model_file), model_(std::move(model)) {}
 
 Tensor TensorReader::read(const onnx::TensorProto& tensor) {
   const DType dtype = supported_type(tensor.data_type(), "tensor '" + tensor.name() + "'");
@@ -141,7 +153,7 @@ Tensor TensorReader::read_external(const onnx::TensorProto& tensor, DType dtype,
     if (entry.key() == "offset") offset = decimal(tensor, "offset", entry.value());
     if (entry.key() == "length") length = decimal(tensor, "length", entry.value());
   }
-  const auto path = external_file(tensor, folder_, location);
+  const auto path = external_file(tensor, file_, location);
   auto& file = files_[path];
   if (!file) {
     try {

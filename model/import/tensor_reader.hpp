@@ -27,7 +27,7 @@ class TensorReader {
  private:
   Tensor read_external(const onnx::TensorProto& tensor, DType dtype, const Shape& shape);
 
-  std::filesystem::path folder_;
+  std::filesystem::path file_;
   std::shared_ptr<const onnx::ModelProto> model_;
   std::map<std::filesystem::path, std::shared_ptr<const MappedFile>> files_;
 };

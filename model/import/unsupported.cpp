@@ -16,12 +16,15 @@ struct Refusal {
   std::string_view reason;
 };
 
-constexpr std::string_view kControlFlow = "control flow is not supported; export the model by tracing";
-constexpr std::string_view kSequence = "sequence types are not supported";
-constexpr std::string_view kRecurrent = "recurrent layers are not supported";
-constexpr std::string_view kQuantized = "the model is quantized already; bitplan starts from the float model";
-constexpr std::string_view kDataShape = "the shape of its output depends on the data";
-constexpr std::string_view kRandom = "random values are not supported";
+constexpr std::string_view kControlFlow =
+    "control flow is not supported; export by tracing, with fixed shapes, or simplify the graph so that it folds away";
+constexpr std::string_view kSequence = "sequences and optionals are not supported; export with tensors only";
+constexpr std::string_view kRecurrent = "recurrent layers are not supported; keep this part out of the exported model";
+constexpr std::string_view kQuantized = "the model is quantized already; export the float model";
+constexpr std::string_view kDataShape =
+    "depends on the data in its shape; end the exported model before this step (postprocessing)";
+constexpr std::string_view kRandom = "random values are not supported; export in eval mode";
+constexpr std::string_view kTraining = "training is not supported; export the model without its loss and optimizer";
 
 constexpr std::array kRefusals{
     Refusal{"If", kControlFlow},
@@ -40,27 +43,32 @@ constexpr std::array kRefusals{
     Refusal{"DynamicQuantizeLinear", kQuantized},
     Refusal{"ConvInteger", kQuantized},
     Refusal{"MatMulInteger", kQuantized},
-    Refusal{"NonZero", kDataShape},
     Refusal{"NonMaxSuppression", kDataShape},
     Refusal{"Unique", kDataShape},
     Refusal{"Compress", kDataShape},
     Refusal{"Random", kRandom},
     Refusal{"Multinomial", kRandom},
     Refusal{"Bernoulli", kRandom},
+    Refusal{"SoftmaxCrossEntropyLoss", kTraining},
+    Refusal{"NegativeLogLikelihoodLoss", kTraining},
 };
 
 }  // namespace
 
-std::string unsupported_reason(const onnx::ModelProto& model, const onnx::NodeProto& node) {
-  for (const auto& function : model.functions())
-    if (function.name() == node.op_type() && function.domain() == node.domain())
-      return "model-local functions are not supported; inline them first (onnx.inliner)";
+std::string unsupported_reason(const onnx::NodeProto& node, int opset) {
   if (node.domain() == "com.microsoft")
-    return "operator of ONNX Runtime; export the model again without its optimizations";
-  if (!node.domain().empty() && node.domain() != "ai.onnx") return "operators of this domain are not supported";
-  for (const auto& [prefix, reason] : kRefusals)
-    if (node.op_type().starts_with(prefix)) return std::string(reason);
-  if (find_operator(node.op_type()) == nullptr) return "this operator is not supported";
+    return "operator of ONNX Runtime; export the float model, without ONNX Runtime's optimizations or quantization";
+  if (!node.domain().empty() && node.domain() != "ai.onnx")
+    return "operators of this domain are not supported; export with ONNX operators or model-local functions";
+  for (const auto& [prefix, reason] : kRefusals) {
+    if (!node.op_type().starts_with(prefix)) continue;
+    if (reason != kDataShape) return std::string(reason);
+    return "its output '" + (node.output().empty() ? std::string() : node.output(0)) + "' " + std::string(reason);
+  }
+  const Operator* op = find_operator(node.op_type());
+  if (op == nullptr) return "this operator is not supported; `bitplan list operators` names those that are";
+  if (op->since > opset)
+    return "needs opset " + std::to_string(op->since) + "; the model imports " + std::to_string(opset);
   for (const auto& attribute : node.attribute())
     if (attribute.has_g() || attribute.graphs_size() > 0) return "subgraphs are not supported";
   return {};

@@ -7,14 +7,13 @@
 #include "model/network.hpp"
 
 namespace onnx {
-class ModelProto;
 class NodeProto;
-}  // namespace onnx
+}
 
 namespace bitplan {
 
-/// Why a node cannot be imported; empty when it can.
-std::string unsupported_reason(const onnx::ModelProto& model, const onnx::NodeProto& node);
+/// Why a node that obeys this version of the ONNX domain cannot be imported, and what to do; empty when it can.
+std::string unsupported_reason(const onnx::NodeProto& node, int opset);
 
 /// Throws UnsupportedModel, one line for each node: name, operator, domain, opset, reason.
 [[noreturn]] void refuse_nodes(const std::filesystem::path& file, std::vector<UnsupportedNode> nodes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "model/onnx_types.hpp"
 
 namespace bitplan {
 namespace {
@@ -75,12 +76,26 @@ void require_rank(const Node& node, const TensorFacts& input, std::size_t least,
                       "; supported: " + std::to_string(least) + " to " + std::to_string(most));
 }
 
+DType type_attribute(const Node& node, const char* key) {
+  if (!node.has(key)) fail_node(node, "attribute '" + std::string(key) + "' is missing");
+  const std::int64_t number = node.integer(key, 0);
+  const auto dtype = dtype_of_onnx(number);
+  if (!dtype) fail_node(node, "element type " + std::to_string(number) + " of ONNX is not supported");
+  return computed_type(*dtype);
+}
+
+void fail_data_dependent(const Node& node, const std::string& what) {
+  try {
+    fail_node(node, what + " depends on the data; shapes must be known when the model is imported");
+  } catch (const InputError& e) {
+    throw DataDependent(e.what());
+  }
+}
+
 std::vector<std::int64_t> known_integers(const Node& node, FactsIn inputs, std::size_t i, const char* what) {
   const TensorFacts& input = *inputs[i];
   require_type(node, input, {DType::i64, DType::i32});
-  if (!input.constant)
-    fail_node(node, "its input '" + std::string(what) +
-                        "' depends on the data; shapes must be known when the model is imported");
+  if (!input.constant) fail_data_dependent(node, "its input '" + std::string(what) + "'");
   return input.constant->integers();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "model/operator.hpp"
 
 // What every operator asks of its node and inputs. All throw InputError naming the node.
@@ -35,6 +36,15 @@ void require_type(const Node& node, const TensorFacts& input, std::initializer_l
 void require_number(const Node& node, const TensorFacts& input);  ///< any type but bool and the 16-bit floats
 void require_same_type(const Node& node, FactsIn inputs);
 void require_rank(const Node& node, const TensorFacts& input, std::size_t least, std::size_t most);
+
+/// The element type that an attribute names by its TensorProto.DataType, as we compute it.
+DType type_attribute(const Node& node, const char* key);
+
+/// A shape or size depends on values that are known only when the network runs. Import adds the output's name.
+struct DataDependent : InputError {
+  using InputError::InputError;
+};
+[[noreturn]] void fail_data_dependent(const Node& node, const std::string& what);
 
 /// The integers of input i, which must be known at import. `what` is the ONNX name of the input.
 std::vector<std::int64_t> known_integers(const Node& node, FactsIn inputs, std::size_t i, const char* what);

@@ -4,7 +4,7 @@
 #include "model/operators/declarations.hpp"
 #include "model/operators/dispatch.hpp"
 
-// Min and Max of any number of tensors, broadcast; a NaN stays a NaN, as in NumPy.
+// Min, Max, Sum and Mean of any number of tensors, broadcast; a NaN stays a NaN, as in NumPy.
 namespace bitplan {
 
 Facts infer_min_max(const Node& node, FactsIn inputs) {
@@ -37,6 +37,25 @@ std::vector<Tensor> evaluate_min(const Node& node, TensorsIn inputs) {
 }
 std::vector<Tensor> evaluate_max(const Node& node, TensorsIn inputs) {
   return fold_inputs(node, inputs, [](auto a, auto b) { return a > b; });
+}
+
+Facts infer_sum(const Node& node, FactsIn inputs) {
+  Facts facts = infer_min_max(node, inputs);
+  require_type(node, *inputs[0], {DType::f32, DType::f64});
+  return facts;
+}
+
+std::vector<Tensor> evaluate_sum(const Node& node, TensorsIn inputs) {
+  Tensor sum = inputs[0]->cast(DType::f64);
+  for (const auto* input : inputs.subspan(1))
+    sum = map_pairs<double, double>(node, sum, input->cast(DType::f64), [](double a, double b) { return a + b; });
+  return {sum.cast(inputs[0]->dtype())};
+}
+
+std::vector<Tensor> evaluate_mean(const Node& node, TensorsIn inputs) {
+  Tensor sum = evaluate_sum(node, inputs)[0].cast(DType::f64);
+  for (double& v : sum.writable<double>()) v /= static_cast<double>(inputs.size());
+  return {sum.cast(inputs[0]->dtype())};
 }
 
 }  // namespace bitplan

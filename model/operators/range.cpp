@@ -12,8 +12,7 @@ std::int64_t length_of(const Node& node, FactsIn inputs) {
   require_same_type(node, inputs);
   for (const auto* input : inputs) {
     if (element_count(input->shape) != 1) fail_node(node, "its inputs must be scalars");
-    if (!input->constant)
-      fail_node(node, "its inputs depend on the data; shapes must be known when the model is imported");
+    if (!input->constant) fail_data_dependent(node, "one of its inputs");
   }
   const double length = visit_number(inputs[0]->dtype, [&]<class T>(T) {
     const auto value = [&](std::size_t i) { return static_cast<double>(inputs[i]->constant->values<T>()[0]); };

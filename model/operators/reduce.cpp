@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -85,12 +86,26 @@ T wrap(T a, T b, const Wrapping& operation) {
 const auto kAdd = [](auto a, auto b) { return wrap(a, b, [](auto x, auto y) { return x + y; }); };
 const auto kMultiply = [](auto a, auto b) { return wrap(a, b, [](auto x, auto y) { return x * y; }); };
 
+/// ReduceMax and ReduceMin take bool too, since opset 20.
+bool folds_bool(const Node& node, DType dtype) {
+  return dtype == DType::boolean && node.opset >= 20 && (node.op == "ReduceMax" || node.op == "ReduceMin");
+}
+
+template <class Step>
+std::vector<Tensor> fold_best(const Node& node, TensorsIn inputs, double start, const Step& step) {
+  if (inputs[0]->dtype() != DType::boolean) return reduce(node, inputs, start, step, kAsIs);
+  const Tensor numbers = inputs[0]->cast(DType::u8);
+  std::vector<const Tensor*> cast(inputs.begin(), inputs.end());
+  cast[0] = &numbers;
+  return {reduce(node, cast, start, step, kAsIs)[0].cast(DType::boolean)};
+}
+
 }  // namespace
 
 Facts infer_reduce(const Node& node, FactsIn inputs) {
-  require_number(node, *inputs[0]);
+  if (!folds_bool(node, inputs[0]->dtype)) require_number(node, *inputs[0]);
   const ReducePlan plan = plan_reduce(node, inputs);
-  if (element_count(inputs[0]->shape) == 0 && node.op != "ReduceSum" && node.op != "ReduceProd")
+  if (element_count(inputs[0]->shape) == 0 && node.op == "ReduceMean")
     fail_node(node, "its input of shape " + to_string(inputs[0]->shape) + " has no elements");
   return one_output(node, inputs[0]->dtype, plan.shape);
 }
@@ -108,21 +123,55 @@ std::vector<Tensor> evaluate_reduce_prod(const Node& node, TensorsIn inputs) {
 }
 
 std::vector<Tensor> evaluate_reduce_max(const Node& node, TensorsIn inputs) {
-  return reduce(
-      node, inputs, -std::numeric_limits<double>::infinity(),
-      [](auto best, auto v) { return best != best || best > v ? best : v; }, kAsIs);
+  return fold_best(node, inputs, -std::numeric_limits<double>::infinity(),
+                   [](auto best, auto v) { return best != best || best > v ? best : v; });
 }
 
 std::vector<Tensor> evaluate_reduce_min(const Node& node, TensorsIn inputs) {
-  return reduce(
-      node, inputs, std::numeric_limits<double>::infinity(),
-      [](auto best, auto v) { return best != best || best < v ? best : v; }, kAsIs);
+  return fold_best(node, inputs, std::numeric_limits<double>::infinity(),
+                   [](auto best, auto v) { return best != best || best < v ? best : v; });
 }
 
 std::vector<Tensor> evaluate_reduce_l2(const Node& node, TensorsIn inputs) {
   return reduce(
       node, inputs, 0, [](auto sum, auto v) { return kAdd(sum, kMultiply(v, v)); },
       [](auto sum, auto) { return static_cast<decltype(sum)>(std::sqrt(static_cast<double>(sum))); });
+}
+
+std::vector<Tensor> evaluate_reduce_l1(const Node& node, TensorsIn inputs) {
+  return reduce(
+      node, inputs, 0,
+      [](auto sum, auto v) { return kAdd(sum, v < decltype(v)(0) ? kMultiply(v, static_cast<decltype(v)>(-1)) : v); },
+      kAsIs);
+}
+
+std::vector<Tensor> evaluate_reduce_sum_square(const Node& node, TensorsIn inputs) {
+  return reduce(
+      node, inputs, 0, [](auto sum, auto v) { return kAdd(sum, kMultiply(v, v)); }, kAsIs);
+}
+
+std::vector<Tensor> evaluate_reduce_log_sum(const Node& node, TensorsIn inputs) {
+  return reduce(node, inputs, 0, kAdd,
+                [](auto sum, auto) { return static_cast<decltype(sum)>(std::log(static_cast<double>(sum))); });
+}
+
+/// The logarithm of the sum so far is carried along, so that nothing overflows: log(e^a + e^b) = max + log1p(e^-|a -
+/// b|).
+std::vector<Tensor> evaluate_reduce_log_sum_exp(const Node& node, TensorsIn inputs) {
+  const DType dtype = inputs[0]->dtype();
+  const Tensor wide = inputs[0]->cast(DType::f64);
+  std::vector<const Tensor*> cast(inputs.begin(), inputs.end());
+  cast[0] = &wide;
+  const auto add = [](double a, double b) {
+    return a == b ? a + std::log(2.0) : std::max(a, b) + std::log1p(std::exp(-std::abs(a - b)));
+  };
+  const auto sums = reduce(
+      node, cast, -std::numeric_limits<double>::infinity(),
+      [&](auto sum, auto v) {
+        return static_cast<decltype(sum)>(add(static_cast<double>(sum), static_cast<double>(v)));
+      },
+      kAsIs);
+  return {sums[0].cast(dtype)};
 }
 
 }  // namespace bitplan

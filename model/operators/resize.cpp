@@ -2,145 +2,129 @@
 #include <cmath>
 
 #include "model/operators/declarations.hpp"
+#include "model/operators/lines.hpp"
+#include "model/operators/resize_coordinates.hpp"
 
-// Resize (opset 11 on), mode nearest or linear: along each axis, output o reads the input at a coordinate x(o) that the
-// coordinate_transformation_mode defines; linear is separable and runs axis by axis. Coordinates are float32, as in
-// ONNX Runtime, so that ties fall the same way.
+// Resize: separable, axis by axis; each output is a weighted sum of inputs (resize_coordinates.hpp).
 namespace bitplan {
 namespace {
 
-struct ResizeAxis {
-  std::int64_t in, out;
-  float scale;
-};
-
-std::string known_text(const Node& node, const char* key, const std::string& fallback,
-                       std::initializer_list<std::string_view> known) {
+void require_text(const Node& node, const char* key, const std::string& fallback,
+                  std::initializer_list<std::string_view> known) {
   const std::string value = node.text(key, fallback);
-  if (std::find(known.begin(), known.end(), value) != known.end()) return value;
+  if (std::find(known.begin(), known.end(), value) != known.end()) return;
   std::string names;
   for (const auto name : known) names += (names.empty() ? "" : ", ") + std::string(name);
   fail_node(node, "attribute '" + std::string(key) + "' is '" + value + "'; supported: " + names);
 }
 
 void check_modes(const Node& node) {
-  known_text(node, "mode", "nearest", {"nearest", "linear"});
-  known_text(node, "coordinate_transformation_mode", "half_pixel",
-             {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"});
-  known_text(node, "nearest_mode", "round_prefer_floor", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
-  known_text(node, "keep_aspect_ratio_policy", "stretch", {"stretch"});
-  if (node.integer("antialias", 0) != 0) fail_node(node, "antialias is not supported");
+  require_text(node, "mode", "nearest", {"nearest", "linear", "cubic"});
+  require_text(node, "coordinate_transformation_mode", "half_pixel",
+               {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric",
+                "tf_crop_and_resize", "tf_half_pixel_for_nn"});
+  require_text(node, "nearest_mode", "round_prefer_floor",
+               {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
+  require_text(node, "keep_aspect_ratio_policy", "stretch", {"stretch", "not_larger", "not_smaller"});
+}
+
+/// Numbers of a float input that must be known; empty when the input is absent or empty.
+std::vector<double> known_floats(const Node& node, FactsIn inputs, std::size_t i, const char* what) {
+  const auto* input = optional_input(inputs, i);
+  if (!input || element_count(input->shape) == 0) return {};
+  require_type(node, *input, {DType::f32, DType::f64});
+  if (!input->constant) fail_data_dependent(node, "its input '" + std::string(what) + "'");
+  const Tensor wide = input->constant->cast(DType::f64);
+  return {wide.values<double>().begin(), wide.values<double>().end()};
+}
+
+/// Sizes are stretched to, or, to keep the aspect ratio, one scale is taken for all axes.
+void set_sizes(const Node& node, std::vector<ResizeAxis*> axes, const std::vector<std::int64_t>& sizes) {
+  const std::string policy = node.text("keep_aspect_ratio_policy", "stretch");
+  double least = INFINITY, most = 0;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    axes[i]->out = sizes[i];
+    axes[i]->scale = static_cast<double>(sizes[i]) / static_cast<double>(axes[i]->in);
+    least = std::min(least, axes[i]->scale), most = std::max(most, axes[i]->scale);
+  }
+  if (policy == "stretch") return;
+  for (auto* axis : axes) {
+    axis->scale = policy == "not_larger" ? least : most;
+    axis->out = static_cast<std::int64_t>(std::clamp(axis->scale * static_cast<double>(axis->in), -1.0, 0x1p40) + 0.5);
+  }
 }
 
 std::vector<ResizeAxis> plan_resize(const Node& node, FactsIn inputs) {
   check_modes(node);
   const Shape& in = inputs[0]->shape;
   std::vector<ResizeAxis> plan;
-  for (const auto size : in) plan.push_back({size, size, 1});
-  std::vector<std::int64_t> axes = node.integers("axes", {});
-  if (axes.empty())
-    for (std::size_t d = 0; d < in.size(); ++d) axes.push_back(static_cast<std::int64_t>(d));
-  axes_of(node, axes, in.size());  // refuses repeated axes
-  const auto* scales = optional_input(inputs, 2);
-  const bool by_scale = scales && element_count(scales->shape) > 0, by_size = optional_input(inputs, 3) != nullptr;
-  if (by_scale == by_size) fail_node(node, "exactly one of its inputs 'scales' and 'sizes' is needed");
-  std::vector<std::int64_t> sizes;
-  if (by_size) sizes = known_integers(node, inputs, 3, "sizes");
-  if (by_scale) require_type(node, *scales, {DType::f32});
-  if (by_scale && !scales->constant) fail_node(node, "its input 'scales' depends on the data");
-  const std::size_t count = by_size ? sizes.size() : scales->constant->size();
-  if (count != axes.size()) fail_node(node, "its scales or sizes do not fit its axes");
-  for (std::size_t i = 0; i < count; ++i) {
-    ResizeAxis& axis = plan[axis_of(node, axes[i], in.size())];
-    if (axis.in < 1) fail_node(node, "an empty axis cannot be resized");
-    if (by_size)
-      axis.out = sizes[i], axis.scale = static_cast<float>(sizes[i]) / static_cast<float>(axis.in);
-    else
-      axis.scale = scales->constant->values<float>()[i];
-    if (!(axis.scale > 0 && axis.scale < 0x1p20f)) fail_node(node, "a scale is not inside 0 … 2^20");
-    if (by_scale) axis.out = static_cast<std::int64_t>(std::floor(static_cast<float>(axis.in) * axis.scale));
+  for (const auto size : in) plan.push_back({size, size});
+  std::vector<std::int64_t> named = node.integers("axes", {});
+  if (named.empty())
+    for (std::size_t d = 0; d < in.size(); ++d) named.push_back(static_cast<std::int64_t>(d));
+  axes_of(node, named, in.size());  // refuses repeated axes
+  std::vector<ResizeAxis*> axes;
+  for (const auto axis : named) axes.push_back(&plan[axis_of(node, axis, in.size())]);
+  const auto scales = known_floats(node, inputs, 2, "scales"), roi = known_floats(node, inputs, 1, "roi");
+  const bool by_size = optional_input(inputs, 3) != nullptr && element_count(inputs[3]->shape) > 0;
+  const auto sizes = by_size ? known_integers(node, inputs, 3, "sizes") : std::vector<std::int64_t>{};
+  if (by_size != scales.empty()) fail_node(node, "exactly one of its inputs 'scales' and 'sizes' is needed");
+  if (std::max(scales.size(), sizes.size()) != axes.size()) fail_node(node, "its scales or sizes do not fit its axes");
+  const bool cropped = node.text("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize";
+  if (cropped && roi.size() != 2 * axes.size()) fail_node(node, "its input 'roi' does not fit its axes");
+  for (const auto* axis : axes)
+    if (axis->in < 1) fail_node(node, "an empty axis cannot be resized");
+  if (by_size) set_sizes(node, axes, sizes);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    ResizeAxis& axis = *axes[i];
+    if (!by_size) axis.scale = scales[i];
+    if (!(axis.scale > 0 && axis.scale < 0x1p20)) fail_node(node, "a scale is not inside 0 … 2^20");
+    // The product in float32, as in ONNX Runtime: 5 x 0.6f is 3.
+    if (!by_size)
+      axis.out = static_cast<std::int64_t>(std::floor(static_cast<float>(axis.in) * static_cast<float>(axis.scale)));
+    if (cropped) axis.crop_begin = roi[i], axis.crop_end = roi[i + axes.size()], axis.cropped = true;
   }
   return plan;
 }
 
-float coordinate(const std::string& mode, const ResizeAxis& axis, std::int64_t o) {
-  const auto x = static_cast<float>(o), in = static_cast<float>(axis.in), out = static_cast<float>(axis.out);
-  if (mode == "asymmetric") return x / axis.scale;
-  if (mode == "align_corners") return axis.out == 1 ? 0 : x * (in - 1) / (out - 1);
-  if (mode == "pytorch_half_pixel" && axis.out <= 1) return 0;
-  const float centred = (x + 0.5f) / axis.scale - 0.5f;
-  if (mode != "half_pixel_symmetric") return centred;
-  const float adjustment = out / (axis.scale * in);
-  return in / 2 * (1 - adjustment) + centred;
-}
-
-/// Output o is (1 - share) in[low] + share in[high].
-struct Mix {
-  std::int64_t low, high;
-  double share;
-};
-
-std::vector<Mix> mixes(const Node& node, const ResizeAxis& axis) {
-  const std::string mode = node.text("coordinate_transformation_mode", "half_pixel");
-  const std::string nearest = node.text("nearest_mode", "round_prefer_floor");
-  const bool linear = node.text("mode", "nearest") == "linear";
-  std::vector<Mix> result;
-  for (std::int64_t o = 0; o < axis.out; ++o) {
-    float x = axis.scale == 1 ? static_cast<float>(o) : coordinate(mode, axis, o);
-    if (!linear) {
-      if (nearest == "floor")
-        x = std::floor(x);
-      else if (nearest == "ceil")
-        x = std::ceil(x);
-      else
-        x = nearest == "round_prefer_ceil" ? std::floor(x + 0.5f) : std::ceil(x - 0.5f);
-    }
-    x = std::clamp(x, 0.0f, static_cast<float>(axis.in - 1));
-    const auto low = static_cast<std::int64_t>(x);
-    result.push_back({low, std::min(low + 1, axis.in - 1), static_cast<double>(x) - static_cast<double>(low)});
-  }
+/// values along axis d (outer x in x inner) to outer x out x inner.
+std::vector<double> resize_axis(const std::vector<double>& values, const Lines& lines, std::span<const Mix> mixes,
+                                double outside) {
+  std::vector<double> result;
+  const auto inner = static_cast<std::size_t>(lines.inner);
+  result.reserve(static_cast<std::size_t>(lines.outer) * mixes.size() * inner);
+  for (std::int64_t o = 0; o < lines.outer; ++o)
+    for (const Mix& mix : mixes)
+      for (std::size_t i = 0; i < inner; ++i) {
+        double sum = mix.outside ? outside : 0;
+        for (const auto& tap : mix.taps)
+          sum += tap.weight * values[static_cast<std::size_t>(o * lines.length + tap.index) * inner + i];
+        result.push_back(sum);
+      }
   return result;
 }
 
 }  // namespace
 
 Facts infer_resize(const Node& node, FactsIn inputs) {
-  require_type(node, *inputs[0], {DType::f32});
+  require_number(node, *inputs[0]);
   Shape shape;
   for (const auto& axis : plan_resize(node, inputs)) shape.push_back(axis.out);
-  return one_output(node, DType::f32, std::move(shape));
+  return one_output(node, inputs[0]->dtype, std::move(shape));
 }
 
 std::vector<Tensor> evaluate_resize(const Node& node, TensorsIn inputs) {
   const auto plan = plan_resize(node, KnownInputs(inputs));
-  const auto x = inputs[0]->values<float>();
-  std::vector<double> values(x.begin(), x.end());
+  const Tensor wide = inputs[0]->cast(DType::f64);
+  std::vector<double> values(wide.values<double>().begin(), wide.values<double>().end());
   Shape shape = inputs[0]->shape();
+  const auto outside = static_cast<double>(node.number("extrapolation_value", 0));
   for (std::size_t d = 0; d < plan.size(); ++d) {
-    if (plan[d].in == plan[d].out && plan[d].scale == 1) continue;
-    const auto mix = mixes(node, plan[d]);
-    const auto outer =
-        static_cast<std::size_t>(element_count(Shape(shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(d))));
-    const auto inner =
-        static_cast<std::size_t>(element_count(Shape(shape.begin() + static_cast<std::ptrdiff_t>(d) + 1, shape.end())));
-    std::vector<double> next;
-    next.reserve(outer * mix.size() * inner);
-    for (std::size_t o = 0; o < outer; ++o)
-      for (const Mix& m : mix) {
-        const double* low =
-            values.data() + (o * static_cast<std::size_t>(plan[d].in) + static_cast<std::size_t>(m.low)) * inner;
-        const double* high =
-            values.data() + (o * static_cast<std::size_t>(plan[d].in) + static_cast<std::size_t>(m.high)) * inner;
-        for (std::size_t i = 0; i < inner; ++i)
-          next.push_back(m.share == 0 ? low[i] : (1 - m.share) * low[i] + m.share * high[i]);
-      }
-    values = std::move(next);
+    if (plan[d].in == plan[d].out && plan[d].scale == 1 && !plan[d].cropped) continue;
+    values = resize_axis(values, Lines::of(shape, d), resize_mixes(node, plan[d]), outside);
     shape[d] = plan[d].out;
   }
-  Tensor y(DType::f32, shape);
-  const auto out = y.writable<float>();
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(values[i]);
-  return {y};
+  return {Tensor::of<double>(shape, values).cast(inputs[0]->dtype())};
 }
 
 }  // namespace bitplan

@@ -3,8 +3,8 @@
 
 #include "model/operators/declarations.hpp"
 
-// Softmax and LogSoftmax. Since opset 13 over one axis (default the last); before, over all axes from `axis` on
-// (default 1), as if the tensor were a matrix.
+// Softmax, LogSoftmax and Hardmax. Since opset 13 over one axis (default the last); before, over all axes from `axis`
+// on (default 1), as if the tensor were a matrix.
 namespace bitplan {
 namespace {
 
@@ -66,6 +66,23 @@ std::vector<Tensor> evaluate_softmax(const Node& node, TensorsIn inputs) {
 
 std::vector<Tensor> evaluate_log_softmax(const Node& node, TensorsIn inputs) {
   return normalize(node, inputs, [](double shifted, double sum) { return shifted - std::log(sum); });
+}
+
+/// Hardmax: 1 at the first largest element of each row, 0 elsewhere.
+std::vector<Tensor> evaluate_hardmax(const Node& node, TensorsIn inputs) {
+  const Tensor& x = *inputs[0];
+  Tensor y(DType::f32, x.shape());
+  const Rows rows = rows_of(node, x.shape());
+  float* to = y.writable<float>().data();
+  for (std::int64_t n = 0; y.size() > 0 && n < rows.outer * rows.inner; ++n) {
+    const std::int64_t begin = n / rows.inner * rows.length * rows.inner + n % rows.inner;
+    const float* row = x.values<float>().data() + begin;
+    std::int64_t best = 0;
+    for (std::int64_t k = 1; k < rows.length; ++k)
+      if (row[k * rows.inner] > row[best * rows.inner]) best = k;
+    to[begin + best * rows.inner] = 1;
+  }
+  return {y};
 }
 
 }  // namespace bitplan

@@ -2,7 +2,7 @@
 #include <numbers>
 
 #include "model/operators/declarations.hpp"
-#include "model/operators/dispatch.hpp"
+#include "model/operators/elementwise.hpp"
 
 // Operators that map each element on its own.
 namespace bitplan {
@@ -29,27 +29,6 @@ Facts infer_not(const Node& node, FactsIn inputs) {
 }
 
 namespace {
-
-template <class T, class Function>
-Tensor map(const Tensor& in, const Function& function) {
-  Tensor out(in.dtype(), in.shape());
-  const auto from = in.values<T>();
-  const auto to = out.writable<T>();
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] = function(from[i]);
-  return out;
-}
-
-/// Floats: computed in the type's own precision.
-template <class Function>
-std::vector<Tensor> map_floats(TensorsIn inputs, const Function& function) {
-  const Tensor& in = *inputs[0];
-  return {in.dtype() == DType::f64 ? map<double>(in, function) : map<float>(in, function)};
-}
-
-template <class Function>
-std::vector<Tensor> map_numbers(TensorsIn inputs, const Function& function) {
-  return {visit_number(inputs[0]->dtype(), [&]<class T>(T) { return map<T>(*inputs[0], function); })};
-}
 
 template <class T>
 T sigmoid(T x) {  // no overflow on either side
@@ -159,7 +138,7 @@ std::vector<Tensor> evaluate_sign(const Node&, TensorsIn inputs) {
 }
 
 std::vector<Tensor> evaluate_not(const Node&, TensorsIn inputs) {
-  return {map<bool>(*inputs[0], [](bool x) { return !x; })};
+  return {map_elements<bool, bool>(*inputs[0], [](bool x) { return !x; })};
 }
 
 }  // namespace bitplan

@@ -47,8 +47,10 @@ Node node_of(const OperatorCase& c);
 std::vector<OperatorCase> layer_cases();  // Conv, ConvTranspose, Gemm, MatMul
 std::vector<OperatorCase> pool_cases();   // pooling, normalization, softmax, resize
 std::vector<OperatorCase> elementwise_cases();
-std::vector<OperatorCase> reduce_cases();  // reductions, cumulative sum
-std::vector<OperatorCase> view_cases();    // reshape, transpose, concat, pad, slice, split, expand, tile
-std::vector<OperatorCase> index_cases();   // gather, shape, constants, range, cast
+std::vector<OperatorCase> reduce_cases();     // reductions, cumulative sum
+std::vector<OperatorCase> view_cases();       // reshape, transpose, concat, pad, slice, split, expand, tile
+std::vector<OperatorCase> index_cases();      // gather, shape, constants, range, cast
+std::vector<OperatorCase> rare_cases();       // functions, bits, scatter, top-k and others that few models use
+std::vector<OperatorCase> attention_cases();  // einsum, attention, the normalizations beside LayerNormalization
 
 }  // namespace bitplan::test

@@ -130,5 +130,27 @@ TEST_CASE("external data outside the model's folder are refused") {
   CHECK_THROWS_WITH(e.import(), Contains("is not inside the model's folder"));
 }
 
+TEST_CASE("a model that is a link may read data beside the file that it leads to, as caches of downloads keep them") {
+  namespace fs = std::filesystem;
+  External e;  // cache/snapshots/rev/model.onnx -> ../../blobs/1a, w.bin -> ../../blobs/2b
+  const fs::path cache = e.folder.path(), snapshot = cache / "snapshots/rev", blobs = cache / "blobs";
+  fs::create_directories(snapshot), fs::create_directories(blobs);
+  write_bytes(blobs / "2b", "0123456789ab");
+  CHECK_THROWS(e.import());  // leaves model.onnx in the folder
+  fs::rename(cache / "model.onnx", blobs / "1a");
+  fs::create_symlink("../../blobs/1a", snapshot / "model.onnx");
+  fs::create_symlink("../../blobs/2b", snapshot / "w.bin");
+  CHECK_NOTHROW(import_onnx(snapshot / "model.onnx"));
+
+  fs::remove(snapshot / "w.bin");  // beside the real file, under its own name
+  fs::rename(blobs / "2b", blobs / "w.bin");
+  CHECK_NOTHROW(import_onnx(snapshot / "model.onnx"));
+
+  fs::create_directories(cache / "elsewhere");
+  fs::rename(blobs / "w.bin", cache / "elsewhere/w.bin");
+  fs::create_symlink("../../elsewhere/w.bin", snapshot / "w.bin");
+  CHECK_THROWS_WITH(import_onnx(snapshot / "model.onnx"), Contains("'w.bin' is not inside the model's folder"));
+}
+
 }  // namespace
 }  // namespace bitplan
