@@ -23,6 +23,7 @@ int search_command(const SearchOptions& options);
 struct InspectOptions {
   std::filesystem::path model;
   std::vector<std::string> shapes;    ///< NAME=1x3x32x32
+  bool attention = false;             ///< operands of products are sites too
   bool json = false;
 };
 int inspect_command(const InspectOptions& options);

@@ -11,8 +11,10 @@ namespace {
 Shape read_shape(const Yaml& node) {
   Shape shape;
   for (const auto& item : node.items()) {
-    if (item.text() == "N") shape.push_back(-1);
-    else shape.push_back(item.integer_in(1, std::int64_t{1} << 32));
+    if (item.text() == "N")
+      shape.push_back(-1);
+    else
+      shape.push_back(item.integer_in(1, std::int64_t{1} << 32));
   }
   for (std::size_t i = 1; i < shape.size(); ++i)
     if (shape[i] == -1) node.items()[i].fail("N, the batch, must be the first dimension");
@@ -26,8 +28,22 @@ void read_model(const Yaml& node, Experiment& e) {
     for (const auto& name : inputs->keys()) e.import.shapes[name] = read_shape(inputs->at(name));
 }
 
+std::size_t read_bytes(const Yaml& node) {
+  const auto q = node.quantity();
+  if (q.kind != Quantity::Kind::bytes || q.value < 0) node.fail("must be a size (as 2GB), is '" + node.text() + "'");
+  return static_cast<std::size_t>(q.value);
+}
+
+Arithmetic read_arithmetic(const Yaml& node) {
+  const std::string word = node.text();
+  if (word == "auto") return Arithmetic::automatic;
+  if (word == "integer") return Arithmetic::integer;
+  if (word == "float") return Arithmetic::floating;
+  node.fail("must be auto, integer or float, is '" + word + "'");
+}
+
 RunSpec read_run(const Yaml& node) {
-  node.only({"threads", "evaluation_timeout", "retries", "heartbeat", "chunk", "cache"});
+  node.only({"threads", "evaluation_timeout", "retries", "heartbeat", "chunk", "arithmetic", "cache", "references"});
   RunSpec run;
   if (const auto n = node.find("threads")) run.threads = static_cast<int>(n->integer_in(0, 4096));
   if (const auto n = node.find("evaluation_timeout")) {
@@ -40,11 +56,9 @@ RunSpec read_run(const Yaml& node) {
     if (run.heartbeat_s < 0.1 || run.heartbeat_s > 600) n->fail("must be from 100ms to 10m, is '" + n->text() + "'");
   }
   if (const auto n = node.find("chunk")) run.chunk = n->integer_in(1, 65536);
-  if (const auto n = node.find("cache")) {
-    const auto q = n->quantity();
-    if (q.kind != Quantity::Kind::bytes || q.value < 0) n->fail("must be a size (as 2GB), is '" + n->text() + "'");
-    run.cache_bytes = static_cast<std::size_t>(q.value);
-  }
+  if (const auto n = node.find("arithmetic")) run.arithmetic = read_arithmetic(*n);
+  if (const auto n = node.find("cache")) run.cache_bytes = read_bytes(*n);
+  if (const auto n = node.find("references")) run.reference_bytes = read_bytes(*n);
   return run;
 }
 
@@ -64,7 +78,9 @@ const Metric* read_objective(const Yaml& node) {
   }
 }
 
-std::uint64_t read_seed(const Yaml& node) { return static_cast<std::uint64_t>(node.integer_in(0, std::int64_t{1} << 53)); }
+std::uint64_t read_seed(const Yaml& node) {
+  return static_cast<std::uint64_t>(node.integer_in(0, std::int64_t{1} << 53));
+}
 
 }  // namespace
 
@@ -93,6 +109,7 @@ Experiment Experiment::from(const Yaml& document) {
   if (const auto seed = document.find("seed")) e.seed = read_seed(*seed);
   if (const auto run = document.find("run")) e.run = read_run(*run);
   e.import.batch = e.run.chunk;
+  e.import.attention_sites = e.space.attention;
   e.output = "runs/" + e.name;
   if (const auto output = document.find("output")) {
     output->only({"directory"});
@@ -102,7 +119,8 @@ Experiment Experiment::from(const Yaml& document) {
 }
 
 std::string Experiment::identity() const {
-  std::string text = "chunk: " + std::to_string(run.chunk) + '\n';
+  std::string text = "chunk: " + std::to_string(run.chunk) +
+                     "\narithmetic: " + std::to_string(static_cast<int>(run.arithmetic)) + '\n';
   for (const auto& key : document.keys())
     if (key != "run" && key != "output") text += key + ":\n" + document.at(key).dump();
   return text;

@@ -21,7 +21,9 @@ struct RunSpec {
   int retries = 2;                        ///< of a work unit that failed or timed out
   double heartbeat_s = 2;
   std::int64_t chunk = 32;                ///< samples of one forward pass; part of the result, bit for bit
+  Arithmetic arithmetic = Arithmetic::automatic;
   std::size_t cache_bytes = std::size_t{2} << 30;
+  std::size_t reference_bytes = std::size_t{1} << 30;  ///< outputs of the float network kept for reuse
 };
 
 /// The experiment file (DESIGN §5), read strictly: every section reads itself, unknown keys are errors.

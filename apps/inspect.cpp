@@ -22,7 +22,7 @@ Json tensors_json(const Network& network, const std::vector<TensorId>& ids) {
   return out;
 }
 
-Json layer_json(const Layer& layer) {
+Json layer_json(const Network& network, const Layer& layer) {
   return {{"id", layer.id},
           {"op", layer.op},
           {"node", layer.names.node},
@@ -36,7 +36,17 @@ Json layer_json(const Layer& layer) {
           {"weights", layer.weights},
           {"macs", layer.macs},
           {"groups", layer.groups},
-          {"folded_batch_norm", layer.folded_batch_norm}};
+          {"folded_batch_norm", layer.folded_batch_norm},
+          {"weight_site", network.site(network.weight_site[static_cast<std::size_t>(layer.id)]).name}};
+}
+
+Json activation_json(const Network& network, const Site& site) {
+  Json row{{"id", site.id}, {"tensor", network.tensor(site.tensor).name}, {"elements", site.elements},
+           {"layers", site.layers}};
+  Json products = Json::array();
+  for (const auto node : site.products) products.push_back(network.node(node).name);
+  if (!site.products.empty()) row["products"] = products;
+  return row;
 }
 
 struct Totals {
@@ -53,11 +63,9 @@ Totals totals_of(const Network& network) {
 
 void print_json(const Network& network) {
   Json layers = Json::array(), activations = Json::array(), ties = Json::array();
-  for (const auto& layer : network.layers) layers.push_back(layer_json(layer));
+  for (const auto& layer : network.layers) layers.push_back(layer_json(network, layer));
   for (const auto& site : network.sites)
-    if (site.kind == Site::Kind::activation)
-      activations.push_back({{"id", site.id}, {"tensor", network.tensor(site.tensor).name},
-                             {"elements", site.elements}, {"layers", site.layers}});
+    if (site.kind == Site::Kind::activation) activations.push_back(activation_json(network, site));
   for (const auto& tie : network.ties) {
     Json names = Json::array();
     for (const auto site : tie) names.push_back(network.site(site).name);
@@ -94,6 +102,9 @@ void print_text(const Network& network) {
                format_count(double(layer.macs)), input < 0 ? "" : network.site(input).name});
   }
   const auto totals = totals_of(network);
+  for (const auto& site : network.sites)
+    for (const auto node : site.products)
+      std::cout << "product " << network.node(node).name << " reads site " << site.name << '\n';
   std::cout << '\n' << table.text() << '\n'
             << network.layers.size() << " layers, " << format_count(double(totals.weights)) << " weights ("
             << format_bytes(4.0 * double(totals.weights)) << " in float), " << format_count(double(totals.macs))
@@ -109,6 +120,7 @@ int inspect_command(const InspectOptions& options) {
     const auto [name, value] = split_assignment(text, "--shape");
     import.shapes[name] = parse_shape(value, text);
   }
+  import.attention_sites = options.attention;
   try {
     const auto network = import_onnx(options.model, import);
     if (options.json) print_json(network);

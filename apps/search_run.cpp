@@ -108,6 +108,9 @@ Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best
   plan.references.assign(references.begin() + 1, references.end());
   plan.layers = plan_layers(network, *study.choices, *study.costs, best.assignment,
                             [&](SiteId site, ChoiceId choice) { return evaluator.activation_quantizer(site, choice); });
+  plan.products = plan_products(network, *study.choices, best.assignment, [&](SiteId site, ChoiceId choice) {
+    return evaluator.activation_quantizer(site, choice);
+  });
   plan.provenance = provenance;
   return plan;
 }

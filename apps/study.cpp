@@ -1,5 +1,10 @@
 #include "apps/study.hpp"
 
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "eval/dataset_tokens.hpp"
+
 namespace bitplan {
 
 Problem Study::problem(const Archive& archive) const {
@@ -12,15 +17,41 @@ std::shared_ptr<Evaluator> Study::make_evaluator() const {
                            .holdout = experiment.holdout,
                            .observer = experiment.space.observer,
                            .threads = experiment.run.threads,
-                           .cache_bytes = experiment.run.cache_bytes};
+                           .arithmetic = experiment.run.arithmetic,
+                           .cache_bytes = experiment.run.cache_bytes,
+                           .reference_bytes = experiment.run.reference_bytes};
   auto evaluator = std::make_shared<Evaluator>(network, choices, spec);
   if (const auto why = evaluator->refusal(*experiment.objective, Role::selection))
     experiment.document.at("objective").fail(std::string(experiment.objective->name) + " cannot be measured: " + *why);
   return evaluator;
 }
 
+namespace {
+
+/// A free sequence dimension of the model takes the length of the selection data's windows; other roles must have the
+/// same, which opening them checks.
+void bind_sequence(Experiment& experiment) {
+  if (experiment.selection.kind != "tokens") return;
+  try {
+    experiment.import.sequence = token_window(experiment.selection);
+  } catch (const InputError& e) {
+    throw InputError(experiment.selection.place + ": " + e.what());
+  }
+}
+
+void check_attention(const Experiment& experiment, const Network& network) {
+  const bool found = std::any_of(network.sites.begin(), network.sites.end(),
+                                 [](const Site& site) { return !site.products.empty(); });
+  if (experiment.space.attention && !found)
+    experiment.space.node.at("activations").at("attention").fail("the network has no product of two computed tensors");
+}
+
+}  // namespace
+
 Study make_study(Experiment experiment, const std::string& uniform, const std::vector<Choice>& plan_choices) {
+  bind_sequence(experiment);
   auto network = std::make_shared<const Network>(import_onnx(experiment.model, experiment.import));
+  check_attention(experiment, *network);
   if (network->layers.empty())
     throw InputError(network->file + ": has no layer with constant weights, nothing can be quantized");
   auto choices = std::make_shared<ChoiceTable>();

@@ -36,7 +36,7 @@ Measured verdict(const std::vector<LossSums>& chunks) {
     measured.status = Measurement::Status::invalid;
     measured.reason =
         std::to_string(s.invalid) + " of " + std::to_string(s.samples) + " samples have NaN or infinite outputs";
-  } else if (!std::isfinite(s.kl + s.mse + s.cosine + s.nll + s.signal + s.noise)) {
+  } else if (!std::isfinite(s.kl + s.jsd + s.mse + s.cosine + s.nll + s.signal + s.noise)) {
     measured.status = Measurement::Status::invalid;
     measured.reason = "a loss is not finite";
   }

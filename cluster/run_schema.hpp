@@ -12,7 +12,7 @@ namespace bitplan {
 class Sqlite;
 
 /// How values stand in run.db (cluster/run_store.hpp says what the tables mean).
-inline constexpr std::int64_t kRunSchema = 1;
+inline constexpr std::int64_t kRunSchema = 2;  ///< 2: LossSums of positions
 inline constexpr std::int64_t kRunApplication = 0x62706c6e;  ///< "bpln", in SQLite's application_id
 
 inline constexpr const char* kCreateRun = R"(

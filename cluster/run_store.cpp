@@ -89,6 +89,9 @@ void RunStore::begin_run(const std::string& identity, const std::string& version
 void RunStore::check_run(const std::string& identity, const std::string& version) const {
   if (const auto found = db_->text("PRAGMA quick_check(1)"); found != "ok")
     throw InputError(file_.string() + ": is damaged: " + found);
+  // SQLite reads a last page that is cut short as if zeros followed, and its check sees nothing wrong in them.
+  if (std::filesystem::file_size(file_) % static_cast<std::uintmax_t>(db_->integer("PRAGMA page_size")) != 0)
+    throw InputError(file_.string() + ": is damaged: it ends in the middle of a page");
   if (const auto found = meta("version").value_or(""); found != version)
     throw InputError(file_.string() + ": was begun by bitplan " + found + ", this is " + version +
                      "; figures of two versions may differ, so start again in another directory");

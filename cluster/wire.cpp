@@ -86,10 +86,11 @@ class Reader {
 /// The one list of the fields of LossSums, for both directions.
 template <class Sums>
 auto fields(Sums& s) {
-  return std::tie(s.samples, s.invalid, s.labelled, s.top1, s.top5, s.agree, s.kl, s.kl2, s.mse, s.mse2, s.cosine,
-                  s.cosine2, s.nll, s.nll2, s.signal, s.noise);
+  return std::tie(s.samples, s.invalid, s.positions, s.labelled, s.predictions, s.top1, s.top5, s.agree, s.kl, s.kl2,
+                  s.jsd, s.jsd2, s.mse, s.mse2, s.cosine, s.cosine2, s.nll, s.nll2, s.top1_2, s.top5_2, s.agree2,
+                  s.signal, s.noise);
 }
-constexpr std::size_t kSumsBytes = 16 * 8;
+constexpr std::size_t kSumsBytes = 23 * 8;
 static_assert(sizeof(LossSums) == kSumsBytes, "a new field of LossSums belongs into fields()");
 
 void put_sums(Writer& out, std::span<const LossSums> sums) {

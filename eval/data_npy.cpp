@@ -97,7 +97,8 @@ class NpyData final : public DataSet {
     Batch batch;
     for (std::size_t i = 0; i < inputs_.size(); ++i)
       batch.inputs.push_back(convert(inputs_[i], types_[i], window_.first + first, count));
-    if (!labels_.empty()) batch.labels.assign(labels_.begin() + first, labels_.begin() + first + count);
+    if (!labels_.empty())
+      batch.labels.assign(labels_.begin() + first * positions_, labels_.begin() + (first + count) * positions_);
     return batch;
   }
 
@@ -127,13 +128,29 @@ class NpyData final : public DataSet {
   }
 
   void open_labels(const Source& source, const Network& network) {
-    if (is_float(source.values.dtype()) || source.values.shape().size() != 1)
-      throw InputError(source.name + ": labels must be integers of shape [samples], are " +
-                       std::string(name_of(source.values.dtype())) + ' ' + to_string(source.values.shape()));
+    const auto form = sequence_form(network);
+    const auto& shape = source.values.shape();
+    if (form) positions_ = form->positions;
+    const bool fits = form ? shape.size() == 2 && shape[1] == positions_ : shape.size() == 1;
+    if (is_float(source.values.dtype()) || !fits)
+      throw InputError(source.name + ": labels must be integers of shape [samples" +
+                       (form ? ", " + std::to_string(positions_) : "") + "], are " +
+                       std::string(name_of(source.values.dtype())) + ' ' + to_string(shape));
     check_same_samples(source);
     labels_ = rows(source.values, window_.first, window_.count).integers();
-    for (std::int64_t i = 0; i < window_.count; ++i)
-      check_label(network, source.name, window_.first + i, labels_[static_cast<std::size_t>(i)]);
+    for (std::size_t i = 0; i < labels_.size(); ++i)
+      check_one(network, form, source, static_cast<std::int64_t>(i), labels_[i]);
+  }
+
+  /// Of several positions a negative label says that one has none.
+  void check_one(const Network& network, const std::optional<SequenceForm>& form, const Source& source, std::int64_t at,
+                 std::int64_t label) const {
+    const auto sample = window_.first + at / positions_;
+    if (!form) return check_label(network, source.name, sample, label);
+    if (label < form->classes) return;
+    throw InputError(source.name + ": sample " + std::to_string(sample) + ", position " +
+                     std::to_string(at % positions_) + " (counted from 0) has label " + std::to_string(label) +
+                     "; allowed: 0 to " + std::to_string(form->classes - 1) + ", negative for none");
   }
 
   /// Rows in the type of the input. Throws InputError on values that are not finite or do not fit the type.
@@ -165,6 +182,7 @@ class NpyData final : public DataSet {
   std::vector<Source> inputs_;
   std::vector<DType> types_;
   std::vector<std::int64_t> labels_;
+  std::int64_t positions_ = 1;  ///< labels a sample
   SampleWindow window_;
 };
 

@@ -57,10 +57,10 @@ std::string fingerprint(const DataSet& data) {
         const auto width = input.byte_size() / static_cast<std::size_t>(count);
         hash = hash64({input.bytes() + static_cast<std::size_t>(i) * width, width}, hash);
       }
-      if (!batch.labels.empty()) {
-        const auto label = batch.labels[static_cast<std::size_t>(i)];
-        hash = hash64(std::as_bytes(std::span(&label, 1)), hash);
-      }
+      const auto labels = batch.labels.size() / static_cast<std::size_t>(count);
+      if (labels > 0)
+        hash =
+            hash64(std::as_bytes(std::span(batch.labels).subspan(static_cast<std::size_t>(i) * labels, labels)), hash);
     }
   }
   return hex(hash);

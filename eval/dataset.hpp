@@ -16,7 +16,8 @@
 namespace bitplan {
 
 /// Consecutive samples of a data set: one tensor per network input (in the network's order, leading dimension =
-/// samples) and, where the data have labels, one per sample.
+/// samples) and, where the data have labels, equally many per sample: one, or one a position of its output [T, C]
+/// (negative: none).
 struct Batch {
   std::vector<Tensor> inputs;
   std::vector<std::int64_t> labels;
@@ -41,29 +42,36 @@ class DataSet {
 /// cifar10: `file` of records of 1 label byte and 3072 planar RGB bytes; `mean`, `std`.
 ///
 /// npy: `inputs: {name: file.npy | file.npz | file.npz:member}` with the samples as leading dimension, `labels`
-/// likewise, integers [samples]. A bare file.npz means its member `name`, or `labels` for the labels. Any numbers become the
-/// float32 of an input, integers the integers of an input. NaN, infinite and overflowing values are errors.
+/// likewise, integers [samples], or [samples, T] for an output [N, T, C] (negative: none). A bare file.npz means its
+/// member `name`, or `labels` for the labels. Any numbers become the float32 of an input, integers the integers of an
+/// input. NaN, infinite and overflowing values are errors.
 ///
 /// images: `root` with labels.csv (`file,label` a line, samples in that order) or one folder per class (classes and
-/// files in byte order of their names); `resize`, `crop`, `mean`, `std`. JPEG as libjpeg-turbo decodes it by default; PNG as
-/// stored, without gamma (16-bit samples keep their high byte, alpha is dropped); grey becomes RGB.
+/// files in byte order of their names); `resize`, `crop`, `mean`, `std`. JPEG as libjpeg-turbo decodes it by default;
+/// PNG as stored, without gamma (16-bit samples keep their high byte, alpha is dropped); grey becomes RGB.
 ///   resize  the shorter side becomes that, the longer floor(resize * longer / shorter), bilinear with antialiasing:
 ///           Pillow's Image.resize(BILINEAR) bit for bit (dataset_image.hpp). An image that has crop x crop pixels
 ///           already is taken as it is.
 ///   crop    the centre square, from row floor((h - crop) / 2) and column floor((w - crop) / 2)
 ///
+/// tokens: `file`, .npy [windows, length] of integers, or headerless little-endian uint16 .bin cut into `window` tokens
+/// (what does not fill a window at the end is left out). A sample is a window; its labels are the next tokens, when the
+/// network's output is [N, length, C] with a class for each token. Ids outside the embedding's rows are errors. Other
+/// inputs of the network: dataset_tokens.hpp.
+///
 /// cifar10 and images give RGB [3, height, width] with x = (u8 / 255 - mean) / std in float32; mean and std are one
 /// number or three, 0 and 1 when not given.
 struct DataSpec {
-  std::string kind;  ///< cifar10, npy, images
+  std::string kind;  ///< cifar10, npy, images, tokens
   std::int64_t first = 0;
   std::optional<std::int64_t> samples;                                ///< absent: all from `first`
-  std::filesystem::path file;                                         ///< cifar10
+  std::filesystem::path file;                                         ///< cifar10, tokens
   std::filesystem::path root;                                         ///< images
   std::vector<std::pair<std::string, std::filesystem::path>> inputs;  ///< npy: input name → file, file.npz:member
   std::optional<std::filesystem::path> labels;                        ///< npy
   std::vector<float> mean, stddev;                                    ///< x = (u8 / 255 - mean) / std, per channel
   std::optional<std::int64_t> resize, crop;                           ///< images: shorter side, then centre crop
+  std::optional<std::int64_t> window;                                 ///< tokens: of a .bin file
   std::string place;                                                  ///< where it stands in the YAML, for messages
 
   /// Reads and checks one role; unknown keys and keys of another kind are errors.

@@ -30,6 +30,18 @@ std::optional<std::int64_t> class_count(const Network& network) {
   return shape[1];
 }
 
+std::optional<SequenceForm> sequence_form(const Network& network) {
+  if (network.outputs.empty() || class_count(network)) return std::nullopt;
+  const auto& shape = network.tensor(network.outputs[0]).shape;
+  if (shape.size() != 3 || shape[0] != network.batch) return std::nullopt;
+  return SequenceForm{shape[1], shape[2]};
+}
+
+std::optional<SequenceForm> output_form(const Network& network) {
+  if (const auto classes = class_count(network)) return SequenceForm{1, *classes};
+  return sequence_form(network);
+}
+
 void check_label(const Network& network, const std::string& source, std::int64_t sample, std::int64_t label) {
   const auto classes = class_count(network);
   if (label >= 0 && (!classes || label < *classes)) return;

@@ -24,6 +24,16 @@ SampleWindow sample_window(const DataSpec& spec, std::int64_t total, const std::
 /// no meaning for us.
 std::optional<std::int64_t> class_count(const Network& network);
 
+/// The network's first output is float [N, T, C]: C classes at each of T positions (logits of a language model).
+struct SequenceForm {
+  std::int64_t positions = 0, classes = 0;
+};
+/// Nothing for outputs of another rank, and where class_count() says classes.
+std::optional<SequenceForm> sequence_form(const Network& network);
+
+/// Either of them, a classifier as one position; nothing: the output is no classes.
+std::optional<SequenceForm> output_form(const Network& network);
+
 /// Throws InputError when a label is negative or no class of the network. `sample` counts from 0 in `source`.
 void check_label(const Network& network, const std::string& source, std::int64_t sample, std::int64_t label);
 

@@ -8,5 +8,6 @@ namespace bitplan {
 DataKind cifar10_kind();
 DataKind npy_kind();
 DataKind images_kind();
+DataKind tokens_kind();
 
 }  // namespace bitplan

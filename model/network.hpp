@@ -71,11 +71,15 @@ struct Layer {
   std::int64_t weights = 0;        ///< elements of the weight
   std::int64_t macs = 0;           ///< multiply-accumulates for one sample
   bool folded_batch_norm = false;  ///< weight and bias differ from the file's
+  bool weight_transposed = false;  ///< the weight is a transposed copy of its site's tensor (tied embedding)
 };
 
 /// One tensor that can be quantized. Sites are numbered weights first, in the order of their first layer (site i is the
 /// weight of layer i unless layers share a tensor: always go through Network::weight_site), then activations in
 /// topological order.
+/// A weight tensor that several layers read is one site: it is quantized once, as its first layer sees it, and stored
+/// once. A language model's head that is the embedding (the same tensor, an equal copy, or its transpose) is the
+/// embedding's site: quantized along the embedding's rows, which are the head's output channels.
 struct Site {
   enum class Kind { weight, activation };
   Kind kind = Kind::weight;
@@ -84,6 +88,9 @@ struct Site {
   std::vector<LayerId> layers;  ///< weight: its layer (more when layers share one tensor); activation: all that read it
   std::int64_t elements = 0;    ///< weight: all; activation: for one sample
   std::string name;             ///< unique: "<module or node>.weight" / "<tensor>"
+  /// Activation: the products of two computed tensors (MatMul: q k', p v of attention) that read it quantized, once.
+  /// Empty unless ImportOptions::attention_sites.
+  std::vector<NodeId> products = {};
 };
 
 struct UnsupportedNode {

@@ -48,6 +48,12 @@ struct PlannedActivation {
   std::optional<Affine> quantizer;           ///< none when float
 };
 
+/// An operand of products of two computed tensors (attention), when the experiment makes these sites.
+struct PlannedProduct {
+  std::vector<std::string> nodes;            ///< the products that read it
+  PlannedActivation activation;
+};
+
 struct PlannedLayer {
   LayerId id = 0;
   std::string op;
@@ -73,6 +79,7 @@ struct Plan {
   std::map<std::string, double> costs;
   std::vector<Reference> references;
   std::vector<PlannedLayer> layers;
+  std::vector<PlannedProduct> products;
   std::map<std::string, std::string> provenance;   ///< version, seed, trace, and what may differ: ranks, command, times
 };
 
@@ -81,6 +88,11 @@ struct Plan {
 std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable& choices, const CostModel& costs,
                                       const Assignment& assignment,
                                       const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer);
+
+/// The operands of products, in the order of the sites.
+std::vector<PlannedProduct> plan_products(const Network& network, const ChoiceTable& choices,
+                                          const Assignment& assignment,
+                                          const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer);
 
 /// Writes `file` (plan.json) and, when arrays of more than 64 numbers occur, the .npz beside it. Replaces in one step.
 void write_plan(const std::filesystem::path& file, const Plan& plan);
@@ -94,7 +106,12 @@ struct PlanAssignment {
     std::optional<Choice> activation;
   };
   std::string file, model_sha256;
+  struct Product {
+    std::string tensor;
+    Choice choice;
+  };
   std::vector<Row> rows;
+  std::vector<Product> products;
   std::vector<Choice> choices() const;
 };
 /// Reads a plan back. Throws InputError naming file and JSON path on anything missing or wrong.

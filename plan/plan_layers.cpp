@@ -17,17 +17,44 @@ Figures figures_of(const LossSums& sums) {
 
 namespace {
 
+/// The first layer of the site decides how a shared weight is quantized.
+const Layer& quantized_as(const Network& network, const Layer& layer) {
+  return network.layer(network.site(network.weight_site[static_cast<std::size_t>(layer.id)]).layers.front());
+}
+
+/// Axis of the layer's own weight that the channel scales count.
+int scale_axis(const Network& network, const Layer& layer) {
+  const int axis = quantized_as(network, layer).channel_axis;
+  return layer.weight_transposed ? 1 - axis : axis;
+}
+
 PlannedWeight planned_weight(const Network& network, const Layer& layer, const Choice& choice) {
   PlannedWeight planned{.choice = choice, .scales = {}, .zero_points = {}};
   if (choice.is_float) return planned;
-  auto quantized = quantize_weight(network.tensor(layer.weight).constant->values<float>(),
-                                   WeightView::of(layer.weight_shape, layer.channel_axis), choice);
+  const Layer& first = quantized_as(network, layer);
+  auto quantized = quantize_weight(network.tensor(first.weight).constant->values<float>(),
+                                   WeightView::of(first.weight_shape, first.channel_axis), choice);
   planned.scales = std::move(quantized.scales);
   planned.zero_points = std::move(quantized.zero_points);
   return planned;
 }
 
 }  // namespace
+
+std::vector<PlannedProduct> plan_products(const Network& network, const ChoiceTable& choices,
+                                          const Assignment& assignment,
+                                          const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer) {
+  std::vector<PlannedProduct> products;
+  for (const auto& site : network.sites) {
+    if (site.products.empty()) continue;
+    const ChoiceId choice = assignment[static_cast<std::size_t>(site.id)];
+    PlannedProduct product{{}, {choices[choice], network.tensor(site.tensor).name, {}}};
+    for (const NodeId node : site.products) product.nodes.push_back(network.node(node).name);
+    if (!choices[choice].is_float) product.activation.quantizer = activation_quantizer(site.id, choice);
+    products.push_back(std::move(product));
+  }
+  return products;
+}
 
 std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable& choices, const CostModel& costs,
                                       const Assignment& assignment,
@@ -42,7 +69,7 @@ std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable&
                          .op = layer.op,
                          .names = layer.names,
                          .weight_shape = layer.weight_shape,
-                         .axis = layer.channel_axis,
+                         .axis = scale_axis(network, layer),
                          .folded_batch_norm = layer.folded_batch_norm,
                          .weight = planned_weight(network, layer, choices[weight]),
                          .activation = std::nullopt,

@@ -63,11 +63,12 @@ std::vector<Choice> PlanAssignment::choices() const {
     all.push_back(row.weight);
     if (row.activation) all.push_back(*row.activation);
   }
+  for (const auto& product : products) all.push_back(product.choice);
   return all;
 }
 
 PlanAssignment read_plan(const std::filesystem::path& file) {
-  PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}};
+  PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}, .products = {}};
   const Reader in{plan.file};
   Json json;
   try {
@@ -83,6 +84,14 @@ PlanAssignment read_plan(const std::filesystem::path& file) {
   if (!layers.is_array()) in.fail("layers", "must be a list");
   for (std::size_t i = 0; i < layers.size(); ++i)
     plan.rows.push_back(read_row(in, layers[i], "layers[" + std::to_string(i) + "]"));
+  if (!json.contains("products")) return plan;
+  if (!json["products"].is_array()) in.fail("products", "must be a list");
+  for (std::size_t i = 0; i < json["products"].size(); ++i) {
+    const auto path = "products[" + std::to_string(i) + "]";
+    const auto& activation = in.at(json["products"][i], path, "activation");
+    plan.products.push_back({in.text(activation, path + ".activation", "tensor"),
+                             in.choice(activation, path + ".activation", ChoiceDefaults::activations())});
+  }
   return plan;
 }
 
@@ -112,6 +121,19 @@ Assignment assignment_of(const PlanAssignment& plan, const Network& network, Cho
       put(input, *row->activation);
     }
   }
+  for (const auto& product : plan.products) {
+    const auto site = std::find_if(network.sites.begin(), network.sites.end(), [&](const Site& s) {
+      return !s.products.empty() && network.tensor(s.tensor).name == product.tensor;
+    });
+    if (site == network.sites.end())
+      throw InputError(plan.file + ": '" + product.tensor +
+                       "' is no operand of an attention product here; set space.activations.attention: true");
+    put(site->id, product.choice);
+  }
+  for (const auto& site : network.sites)
+    if (!site.products.empty() && !set[static_cast<std::size_t>(site.id)])
+      throw InputError(plan.file + ": has no choice for '" + site.name +
+                       "', an operand of an attention product; it was made with space.activations.attention: false");
   return assignment;
 }
 

@@ -38,6 +38,16 @@ Json json_of(const LayerNames& names) {
           {"gguf", or_null(names.gguf)}};
 }
 
+Json json_of(const PlannedActivation& activation) {
+  Json row{{"choice", activation.choice.label}, {"tensor", activation.tensor}, {"bits", activation.choice.bits}};
+  if (activation.quantizer) {
+    const auto& q = *activation.quantizer;
+    row.update({{"signed", q.q_min < 0}, {"narrow", activation.choice.narrow}, {"granularity", "tensor"},
+                {"scale", {q.scale}}, {"zero_point", {q.zero_point}}});
+  }
+  return row;
+}
+
 Json json_of(const PlannedLayer& layer, Arrays& arrays) {
   const auto prefix = "layers." + std::to_string(layer.id) + ".";
   const auto& choice = layer.weight.choice;
@@ -58,18 +68,7 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
            {"weight_shape", layer.weight_shape},
            {"folded_batch_norm", layer.folded_batch_norm},
            {"weight", std::move(weight)}};
-  if (!layer.activation) {
-    out["activation"] = nullptr;
-  } else {
-    const auto& activation = *layer.activation;
-    Json row{{"choice", activation.choice.label}, {"tensor", activation.tensor}, {"bits", activation.choice.bits}};
-    if (activation.quantizer) {
-      const auto& q = *activation.quantizer;
-      row.update({{"signed", q.q_min < 0}, {"narrow", activation.choice.narrow}, {"granularity", "tensor"},
-                  {"scale", {q.scale}}, {"zero_point", {q.zero_point}}});
-    }
-    out["activation"] = std::move(row);
-  }
+  out["activation"] = layer.activation ? json_of(*layer.activation) : Json(nullptr);
   out["costs"] = layer.costs;
   return out;
 }
@@ -99,6 +98,8 @@ Json json_of(const Plan& plan, Arrays& arrays) {
                                  {"loss", {{"selection", json_of(r.selection)}, {"holdout", json_of(r.holdout)}}},
                                  {"costs", r.costs}});
   for (const auto& layer : plan.layers) out["layers"].push_back(json_of(layer, arrays));
+  for (const auto& product : plan.products)
+    out["products"].push_back({{"nodes", product.nodes}, {"activation", json_of(product.activation)}});
   return out;
 }
 

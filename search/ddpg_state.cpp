@@ -8,14 +8,41 @@ namespace bitplan {
 
 namespace {
 
+/// The last layer before a node, or the first of the network.
+LayerId layer_before(const Network& network, NodeId node) {
+  LayerId before = 0;
+  for (const Layer& layer : network.layers)
+    if (layer.node < node) before = layer.id;
+  return before;
+}
+
 LayerId first_layer(const Network& network, const Variable& variable) {
-  LayerId first = network.site(variable.sites.front()).layers.front();
-  for (const SiteId site : variable.sites)
+  auto first = static_cast<LayerId>(network.layers.size());
+  for (const SiteId site : variable.sites) {
     for (const LayerId layer : network.site(site).layers) first = std::min(first, layer);
+    for (const NodeId node : network.site(site).products) first = std::min(first, layer_before(network, node));
+  }
   return first;
 }
 
+/// Of operands of products that no layer reads: a matrix without weights.
+std::vector<float> product_features(const Network& network, const Variable& variable) {
+  const Shape& shape = network.tensor(network.site(variable.sites.front()).tensor).shape;
+  const auto width = shape.empty() ? 1.0F : static_cast<float>(shape.back());
+  return {0,     width,
+          width, 0,
+          1,     static_cast<float>(variable.elements),
+          1,     static_cast<float>(first_layer(network, variable)),
+          1};
+}
+
+bool has_layers(const Network& network, const Variable& variable) {
+  return std::any_of(variable.sites.begin(), variable.sites.end(),
+                     [&](SiteId site) { return !network.site(site).layers.empty(); });
+}
+
 std::vector<float> raw_features(const Network& network, const Variable& variable) {
+  if (!has_layers(network, variable)) return product_features(network, variable);
   const Layer& layer = network.layer(first_layer(network, variable));
   const auto outputs = static_cast<double>(layer.weight_shape[static_cast<std::size_t>(layer.channel_axis)]);
   const bool spatial = layer.weight_shape.size() > 2;

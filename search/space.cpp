@@ -99,7 +99,8 @@ ObserverSpec read_observer(const Yaml& node) {
 }
 
 void read_activations(const Yaml& node, SpaceSpec& spec) {
-  node.only({"choices", "granularity", "observer", "percentile", "momentum", "symmetric", "narrow"});
+  node.only({"choices", "granularity", "observer", "percentile", "momentum", "symmetric", "narrow", "attention"});
+  if (const auto attention = node.find("attention")) spec.attention = attention->boolean();
   spec.observer = read_observer(node);
   auto& defaults = spec.activation_defaults;
   if (const auto granularity = node.find("granularity"))

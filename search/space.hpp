@@ -54,11 +54,12 @@ struct SpaceRule {
 /// `space:` of the experiment: choices for weights and activations, rules (first match wins), ties.
 ///
 ///   weights:     {choices, granularity, range, percentile, symmetric, narrow, rounding: nearest, compensation: none}
-///   activations: {choices, granularity: tensor, observer, percentile, momentum, symmetric, narrow}
+///   activations: {choices, granularity: tensor, observer, percentile, momentum, symmetric, narrow, attention}
 ///   rules:       a list of {match: pattern or list of patterns, weights: [choices], activations: [choices]}
 ///   ties:        a list of lists of patterns        graph_ties: whether ties found in the graph hold (default true)
 ///
-/// A side that is left out stays float.
+/// A side that is left out stays float. `attention: true` makes both operands of products of two computed tensors
+/// (q k' and p v) activation sites besides the inputs of layers (ImportOptions::attention_sites).
 struct SpaceSpec {
   Yaml node;
   ChoiceDefaults weight_defaults, activation_defaults;
@@ -67,6 +68,7 @@ struct SpaceSpec {
   std::vector<SpaceRule> rules;
   std::vector<Yaml> ties;
   bool graph_ties = true;
+  bool attention = false;
 
   /// Strict; each error cites its place.
   static SpaceSpec from(const Yaml& node);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "model/import/draft.hpp"
 #include "model/import/module_name.hpp"
 #include "model/macs.hpp"
@@ -30,6 +32,35 @@ bool layer_form(const Draft& draft, const Node& node, LayerForm& form) {
   else
     return false;
   return input(form.weight).constant.has_value() && !input(form.input).constant.has_value();
+}
+
+/// A MatMul with a constant of shape [1, ..., 1, k, n] computes the same with [k, n] when its data have no fewer
+/// dimensions.
+bool is_one_matrix(const Draft& draft, const Node& node, TensorId weight) {
+  if (node.op != "MatMul" || node.inputs[1] != weight || node.inputs[0] == weight) return false;
+  const Shape &x = draft.tensor(node.inputs[0]).shape, &w = draft.tensor(weight).shape;
+  return w.size() > 2 && x.size() >= w.size() && std::all_of(w.begin(), w.end() - 2, [](auto d) { return d == 1; });
+}
+
+/// Gives such constants their matrix shape where every reader agrees. Stacks of several matrices stay as they are, in
+/// float, and a note says so.
+void flatten_weights(Draft& draft) {
+  Network& network = draft.network;
+  for (const Node& node : network.nodes) {
+    if (node.op != "MatMul") continue;
+    const TensorId weight = node.inputs[1];
+    TensorInfo& info = draft.tensor(weight);
+    if (!info.constant || info.dtype != DType::f32 || info.shape.size() < 3) continue;
+    const bool one = std::all_of(info.consumers.begin(), info.consumers.end(),
+                                 [&](NodeId reader) { return is_one_matrix(draft, network.node(reader), weight); });
+    if (!one) {
+      network.notes.push_back("the constant " + to_string(info.shape) + " of MatMul '" + node.name +
+                              "' is a stack of matrices: no layer, it stays float");
+      continue;
+    }
+    info.shape = {info.shape.end() - 2, info.shape.end()};
+    info.constant = info.constant->reshaped(info.shape);
+  }
 }
 
 void name_module(const Draft& draft, const Layer& layer, LayerNames& names) {
@@ -76,6 +107,7 @@ Layer make_layer(const Draft& draft, NodeId id, const LayerForm& form) {
 
 void find_layers(Draft& draft) {
   Network& network = draft.network;
+  flatten_weights(draft);
   for (std::size_t n = 0; n < network.nodes.size(); ++n) {
     LayerForm form;
     if (!layer_form(draft, network.nodes[n], form)) continue;

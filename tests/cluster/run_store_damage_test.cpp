@@ -161,6 +161,7 @@ TEST_CASE("a run.db cut short or with wrong bytes gives a message, never a crash
   };
   for (std::size_t size = 1; size < whole.size(); size += 1 + size / 3) {
     put(whole.substr(0, size));
+    INFO(size << " of " << whole.size() << " bytes");
     CHECK_THROWS_AS(open_store(folder.path()), InputError);
   }
   put(std::string(5000, 'x'));

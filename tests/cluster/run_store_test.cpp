@@ -185,6 +185,6 @@ TEST_CASE("a directory without a run, another program's file and another schema 
   std::filesystem::remove(folder.path() / "run.db");
   open_fresh(folder);
   { Sqlite(folder.path() / "run.db", Sqlite::Mode::create).run("PRAGMA user_version = 9"); }
-  CHECK_THROWS_WITH(open_again(folder), EndsWith("run.db: has schema version 9, this program knows 1"));
-  CHECK_THROWS_WITH(RunReader(folder.path()), EndsWith("run.db: has schema version 9, this program knows 1"));
+  CHECK_THROWS_WITH(open_again(folder), EndsWith("run.db: has schema version 9, this program knows 2"));
+  CHECK_THROWS_WITH(RunReader(folder.path()), EndsWith("run.db: has schema version 9, this program knows 2"));
 }

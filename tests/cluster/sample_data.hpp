@@ -35,11 +35,14 @@ inline LossSums sample_sums(int seed) {
   LossSums s;
   s.samples = 64 + seed;
   s.invalid = seed % 2;
+  s.positions = 640;
   s.labelled = 60;
+  s.predictions = 600;
   s.top1 = 50 + seed;
   s.top5 = 59;
   s.agree = 55;
   s.kl = 0.1 * seed, s.kl2 = 0.2, s.mse = 0.3, s.mse2 = 0.4, s.cosine = 0.5, s.cosine2 = 0.6, s.nll = 0.7, s.nll2 = 0.8;
+  s.jsd = 0.9, s.jsd2 = 1.1, s.top1_2 = 1.2, s.top5_2 = 1.3, s.agree2 = 1.4;
   s.signal = 1e300, s.noise = -1e-300;
   return s;
 }

@@ -87,12 +87,14 @@ LossSums chunk_sums(const Assignment& assignment, int chunk) {
   Rng rng(static_cast<std::uint64_t>(index_of(assignment)), "synthetic", static_cast<std::uint64_t>(chunk));
   LossSums sums;
   sums.samples = 64;
+  sums.positions = 64;
   sums.labelled = 64;
+  sums.predictions = 64;
   sums.top1 = static_cast<std::int64_t>(rng.below(65));
   sums.top5 = 64;
   sums.agree = static_cast<std::int64_t>(rng.below(65));
   for (double* field : {&sums.kl, &sums.kl2, &sums.mse, &sums.mse2, &sums.cosine, &sums.cosine2, &sums.nll, &sums.nll2,
-                        &sums.signal, &sums.noise})
+                        &sums.jsd, &sums.jsd2, &sums.signal, &sums.noise})
     *field = rng.unit() / 3;
   return sums;
 }

@@ -29,7 +29,7 @@ TEST_CASE("every kind of data is in the table with a summary and keys of its own
     CHECK_FALSE(kind.summary.empty());
     CHECK_FALSE(kind.keys.empty());
   }
-  CHECK(names == std::set<std::string_view>{"cifar10", "images", "npy"});
+  CHECK(names == std::set<std::string_view>{"cifar10", "images", "npy", "tokens"});
 }
 
 TEST_CASE("a data role is read from YAML with all its keys") {
@@ -58,7 +58,8 @@ TEST_CASE("wrong data keys and values are errors with their place") {
     CHECK_THROWS_WITH(spec_of(yaml), "exp.yaml:" + message);
     CHECK_THROWS_AS(spec_of(yaml), InputError);
   };
-  fails("{kind: cifar, file: a}", "1:14: data.kind: 'cifar' is not a kind of data; known: cifar10, npy, images");
+  fails("{kind: cifar, file: a}",
+        "1:14: data.kind: 'cifar' is not a kind of data; known: cifar10, npy, images, tokens");
   fails("{file: a}", "1:7: data: the key 'kind' is missing");
   fails("{kind: cifar10}", "1:7: data: the key 'file' is missing");
   fails("{kind: cifar10, fil: a}", "1:23: data.fil: is not a known key; did you mean 'file'?");
@@ -81,8 +82,8 @@ TEST_CASE("wrong data keys and values are errors with their place") {
 
 TEST_CASE("a kind that is not known is refused when the data are opened too") {
   DataSpec spec;
-  spec.kind = "tokens";
-  CHECK_THROWS_WITH(open_dataset(spec, kCifar), "'tokens' is not a kind of data; known: cifar10, npy, images");
+  spec.kind = "words";
+  CHECK_THROWS_WITH(open_dataset(spec, kCifar), "'words' is not a kind of data; known: cifar10, npy, images, tokens");
 }
 
 TEST_CASE("CIFAR-10 records become labels and normalised planes") {

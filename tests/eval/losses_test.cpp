@@ -157,7 +157,7 @@ TEST_CASE("sums add field by field") {
 TEST_CASE("a mean has the normal interval of its samples") {
   // kl of the samples does not matter here: sums as of the values 1, 2, 3, 6: mean 3, s^2 = 14/3
   LossSums sums;
-  sums.samples = 4;
+  sums.samples = sums.positions = 4;
   sums.kl = 12;
   sums.kl2 = 50;
   const auto kl = value_of("kl", sums);
@@ -171,7 +171,7 @@ TEST_CASE("a mean has the normal interval of its samples") {
 
 TEST_CASE("a rate has the Wilson interval") {
   LossSums sums;
-  sums.samples = sums.labelled = 10;
+  sums.samples = sums.positions = sums.labelled = sums.predictions = 10;
   sums.top1 = 8;
   sums.top5 = 10;
   // Wilson for 8 of 10, as in R: prop.test(8, 10, correct = FALSE)
@@ -228,8 +228,10 @@ TEST_CASE("every metric has a name, a summary and a place in the table") {
     CHECK_FALSE(metric.summary.empty());
     CHECK(&find_metric(metric.name) == &metric);
   }
-  CHECK(names == std::vector<std::string_view>{"kl", "mse", "sqnr_db", "cosine", "top1", "top5", "nll", "agreement"});
+  CHECK(names == std::vector<std::string_view>{"kl", "jsd", "mse", "sqnr_db", "cosine", "top1", "top5", "nll",
+                                               "perplexity", "agreement"});
   CHECK_THROWS_WITH(find_metric("accuracy"),
-                    "'accuracy' is not a metric; known: kl, mse, sqnr_db, cosine, top1, top5, nll, agreement");
+                    "'accuracy' is not a metric; known: kl, jsd, mse, sqnr_db, cosine, top1, top5, nll, "
+                    "perplexity, agreement");
   CHECK_THROWS_AS(find_metric(""), InputError);
 }

@@ -59,6 +59,61 @@ TEST_CASE("a plan file reads back to the same assignment") {
   CHECK(assignment_of(read, *f.network, *f.choices) == f.assignment);
 }
 
+TEST_CASE("operands of attention products are in the plan, which says when they do not fit the network") {
+  const Fixture f;
+  Network network = *f.network;
+  Site site;
+  site.kind = Site::Kind::activation;
+  site.id = static_cast<SiteId>(network.sites.size());
+  site.tensor = network.layers[1].output;
+  site.products = {network.layers[2].node};
+  site.name = "q";
+  network.sites.push_back(site);
+  auto assignment = f.assignment;
+  assignment.push_back(f.assignment.back());
+  auto plan = f.plan();
+  plan.products = plan_products(network, *f.choices, assignment,
+                                [](SiteId, ChoiceId) { return affine_from_range(0, 6, 8, false, false); });
+  REQUIRE(plan.products.size() == 1);
+  CHECK(plan.products[0].nodes == std::vector<std::string>{"conv2"});
+  write_plan(f.dir / "plan.json", plan);
+  CHECK(assignment_of(read_plan(f.dir / "plan.json"), network, *f.choices) == assignment);
+  CHECK_THROWS_WITH(assignment_of(read_plan(f.dir / "plan.json"), *f.network, *f.choices),
+                    Catch::Matchers::EndsWith("'conv1_out' is no operand of an attention product here; set "
+                                              "space.activations.attention: true"));
+  write_plan(f.dir / "without.json", f.plan());
+  CHECK_THROWS_WITH(assignment_of(read_plan(f.dir / "without.json"), network, *f.choices),
+                    Catch::Matchers::Contains("has no choice for 'q', an operand of an attention product"));
+}
+
+TEST_CASE("layers that share a weight have the scales of its first layer, along their own axis") {
+  Network network = *Fixture().network;
+  network.layers = {network.layers[0], network.layers[1]};
+  auto &embedding = network.layers[0], &head = network.layers[1];
+  embedding.weight = test::add_constant(network, "wte", {6, 4}, 1);
+  embedding.weight_shape = {6, 4};
+  head.weight_shape = {4, 6};
+  head.channel_axis = 1;
+  head.weight_transposed = true;
+  network.sites[0].tensor = embedding.weight;
+  network.sites[0].layers = {0, 1};
+  network.weight_site = {0, 0};
+  const auto w = ChoiceDefaults::weights();
+  const auto choices = std::make_shared<ChoiceTable>();
+  const auto int4 = choices->add(parse_choice("int4", w, w));
+  const auto shared = std::make_shared<const Network>(network);
+  const CostModel costs(shared, choices, {});
+  Assignment assignment(network.sites.size(), kFloat);
+  assignment[0] = int4;
+  const auto layers = plan_layers(network, *choices, costs, assignment, [](SiteId, ChoiceId) { return Affine(); });
+  REQUIRE(layers.size() == 2);
+  CHECK(layers[0].weight.scales.size() == 6);
+  CHECK(layers[1].weight.scales == layers[0].weight.scales);
+  CHECK(layers[0].axis == 0);
+  CHECK(layers[1].axis == 1);
+  CHECK(layers[1].costs.at("weight_bytes") == 0);  // stored once
+}
+
 TEST_CASE("a plan holds scales as they are measured with, long arrays in the .npz beside it") {
   const Fixture f;
   write_plan(f.dir / "plan.json", f.plan());

@@ -116,6 +116,35 @@ TEST_CASE("steps follow the layers, weight before activation, with features scal
   CHECK(steps[0].features[6] == 1);  // 32 x 32 pixels the most
 }
 
+TEST_CASE("an operand of a product stands behind the layer before the product") {
+  Synthetic s = chain(3, 1);
+  auto network = std::make_shared<Network>(*s.network);
+  Site site;
+  site.kind = Site::Kind::activation;
+  site.id = static_cast<SiteId>(network->sites.size());
+  site.tensor = network->layers[1].output;
+  site.elements = 16;
+  site.products = {network->layers[2].node};
+  site.name = "q";
+  network->sites.push_back(site);
+  s.network = network;
+  auto variables = s.space->variables();
+  Variable operand = variables.back();
+  operand.name = "q";
+  operand.kind = Site::Kind::activation;
+  operand.sites = {site.id};
+  if (operand.options.size() < 2) operand.options.push_back(operand.options.front() + 1);
+  variables.push_back(operand);
+  s.space = std::make_unique<Space>(variables, network->sites.size());
+  Archive archive;
+  const auto steps = ddpg_steps(s.problem(archive));
+  const auto found = std::find_if(steps.begin(), steps.end(),
+                                  [&](const DdpgStep& step) { return step.variable == variables.size() - 1; });
+  REQUIRE(found != steps.end());
+  CHECK(found->features[7] == Approx(0.5));  // layer 1 of 0 ... 2
+  CHECK(found->features[8] == 1);
+}
+
 TEST_CASE("variables with one option are no steps, tied sites are one") {
   Synthetic s = chain(4, 1);
   auto variables = s.space->variables();

@@ -251,6 +251,13 @@ TEST_CASE("ties of the graph hold unless graph_ties is false") {
   CHECK(Built(kBoth + "graph_ties: false\n", net).space.variables().size() == 6);
 }
 
+TEST_CASE("operands of attention products are asked for under activations") {
+  CHECK_FALSE(spec_of("activations: {choices: [int8]}").attention);
+  CHECK(spec_of("activations: {choices: [int8], attention: true}").attention);
+  CHECK_THROWS_WITH(spec_of("activations: {choices: [int8], attention: 3}"),
+                    Contains("activations.attention: must be true or false, is '3'"));
+}
+
 TEST_CASE("a tie that joins nothing is an error at its place") {
   CHECK_THROWS_WITH(
       Built(kBoth + "ties: [[\"conv*\"]]\n"),

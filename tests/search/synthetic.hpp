@@ -61,6 +61,7 @@ struct Synthetic {
     for (const Assignment& assignment : batch) {
       Measured m;
       m.sums.samples = 1;
+      m.sums.positions = 1;
       m.sums.kl = loss(assignment);
       results.push_back(m);
       ++measured;
