@@ -1,12 +1,17 @@
-// Speed of the forward pass: samples a second of a model, float and with fake-quantized activations.
-// bench_forward MODEL.onnx [BATCH [THREADS [SECONDS]]]
-// Each thread runs the whole network on batches of its own. Time is CPU time divided by threads: the same as wall time
-// on an idle machine, still meaningful on a busy one. bench/forward_vs_ort.py compares with ONNX Runtime.
+// Speed of the forward pass: samples a second of a model, one line a mode: "NAME SPEED samples/s".
+// bench_forward MODEL.onnx [BATCH [THREADS [SECONDS [MODE [CLOCK]]]]]
+// MODE: float, fake (every activation site fake-quantized with 8 bits) or all. Each thread runs the whole network on
+// batches of its own. CLOCK: cpu (CPU time divided by threads: the same as wall time on an idle machine, still
+// meaningful on a busy one) or wall. The last line is the peak memory of this process, of one mode only when MODE says
+// so. bench/forward_vs_ort.py compares with ONNX Runtime.
 
+#include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <iostream>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/parallel.hpp"
@@ -39,39 +44,68 @@ Candidate quantized(const Network& net) {
   return candidate;
 }
 
-double samples_per_second(const Executor& executor, const Candidate& candidate, int threads, double seconds) {
+struct Load {
+  int threads = 1;
+  double seconds = 2;
+  bool wall = false;
+};
+
+double seconds_now(const Load& load) {
+  if (!load.wall) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC / load.threads;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double samples_per_second(const Executor& executor, const Candidate& candidate, const Load& load) {
   const Network& net = executor.network();
   const std::vector<Tensor> inputs = random_inputs(net);
   std::vector<Executor::WorkspacePtr> workspaces;
-  for (int t = 0; t < threads; ++t) {
+  for (int t = 0; t < load.threads; ++t) {
     workspaces.push_back(executor.make_workspace());
     executor.run(*workspaces.back(), inputs, candidate);
   }
-  std::vector<std::int64_t> runs(static_cast<std::size_t>(threads), 0);
-  const std::clock_t start = std::clock();
-  const auto elapsed = [&] { return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / threads; };
-  parallel_for(static_cast<std::size_t>(threads), threads, [&](std::size_t t, int) {
-    while (elapsed() < seconds) executor.run(*workspaces[t], inputs, candidate), ++runs[t];
+  const auto threads = static_cast<std::size_t>(load.threads);
+  std::vector<std::int64_t> runs(threads, 0);
+  const double start = seconds_now(load);
+  const auto elapsed = [&] { return seconds_now(load) - start; };
+  parallel_for(threads, load.threads, [&](std::size_t t, int) {
+    while (elapsed() < load.seconds) executor.run(*workspaces[t], inputs, candidate), ++runs[t];
   });
   std::int64_t total = 0;
   for (const std::int64_t r : runs) total += r;
   return static_cast<double>(total * net.batch) / elapsed();
 }
 
+/// Most bytes that this process had in memory. Not getrusage's figure, which a process inherits from its parent.
+std::int64_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  std::int64_t kilobytes = 0;
+  while (status >> word)
+    if (word == "VmHWM:") status >> kilobytes;
+  return kilobytes * 1024;
+}
+
 int bench(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: bench_forward MODEL.onnx [BATCH [THREADS [SECONDS]]]\n";
+    std::cerr << "usage: bench_forward MODEL.onnx [BATCH [THREADS [SECONDS [float|fake|all [cpu|wall]]]]]\n";
     return 2;
   }
-  const int batch = argc > 2 ? std::atoi(argv[2]) : 32, threads = argc > 3 ? std::atoi(argv[3]) : 1;
-  const double seconds = argc > 4 ? std::atof(argv[4]) : 2;
+  const int batch = argc > 2 ? std::atoi(argv[2]) : 32;
+  Load load;
+  if (argc > 3) load.threads = std::atoi(argv[3]);
+  if (argc > 4) load.seconds = std::atof(argv[4]);
+  const std::string mode = argc > 5 ? argv[5] : "all";
+  load.wall = argc > 6 && std::string(argv[6]) == "wall";
   const auto network = std::make_shared<const Network>(import_onnx(argv[1], {{}, batch}));
   const Executor executor(network);
-  const double plain = samples_per_second(executor, {}, threads, seconds);
-  const double fake = samples_per_second(executor, quantized(*network), threads, seconds);
-  std::cout << "float " << plain << " samples/s, quantized activations " << fake << " samples/s, time ratio "
-            << plain / fake << ", workspace " << executor.workspace_bytes() << " bytes, never reused "
-            << executor.naive_workspace_bytes() << " bytes\n";
+  const auto report = [&](const std::string& name, const Candidate& candidate) {
+    if (mode == "all" || mode == name)
+      std::cout << name << ' ' << samples_per_second(executor, candidate, load) << " samples/s" << std::endl;
+  };
+  report("float", {});
+  report("fake", quantized(*network));
+  std::cout << "workspace " << executor.workspace_bytes() << " bytes, peak memory " << peak_memory() << " bytes"
+            << std::endl;
   return 0;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "eval/kernels/eltwise.hpp"
@@ -14,17 +15,24 @@ struct PostOp {
 };
 
 /// Nodes that one kernel computes together: nodes[0], then what follows it. Laid out at the place of the last of them.
+///
+/// Groups with `pattern` set are a function of eval/graph_patterns.hpp (nodes rising); all others start with a layer
+/// and go on with a bias, then `post_ops` in turn. Behind a Gemm or MatMul, Reshape and its kin may stand between
+/// them: the product's row-major elements keep their order, so shapes do not matter to what follows, and `output` may
+/// have another shape than nodes[0] makes.
 struct Group {
   std::vector<NodeId> nodes;
   std::vector<PostOp> post_ops;
-  TensorId output = kNoTensor;  ///< of the whole group, where there are post_ops
+  TensorId output = kNoTensor;  ///< of the whole group, where it has more than one node
+  TensorId bias = kNoTensor;    ///< MatMul: a constant of one value a column that an Add behind it adds; may be absent
+  std::string_view pattern = {};  ///< a name of the kernel table, "" for groups named by nodes[0]
 };
 
-/// The nodes in groups, in an order that respects their inputs. A tensor inside a group has one reader and is neither
-/// an output nor an activation site, so nobody misses it. With fuse = false each node is alone.
+/// The nodes in groups, in an order that respects their inputs. A tensor inside a group has no readers but the group
+/// and is neither an output nor an activation site, so nobody misses it. With fuse = false each node is alone.
 ///
-/// Taken into a group after a layer: at most one Add of two equal shapes (a residual), element-wise functions, and
-/// x * sigmoid(x), x * hardsigmoid(x).
+/// Taken into a group after a layer: the bias of a MatMul, at most one Add of two equal shapes (a residual),
+/// element-wise functions, products with a constant number, x * sigmoid(x), x * hardsigmoid(x) and Gelu.
 std::vector<Group> group_nodes(const Network& network, bool fuse);
 
 }  // namespace bitplan

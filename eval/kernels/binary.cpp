@@ -196,7 +196,7 @@ bool compile_binary(ProgramBuilder& builder, const Group& group, algorithm op) {
   const Node& node = net.node(group.nodes[0]);
   if (!builder.is_float(node.outputs[0])) return false;
   const auto ops = operands_of(net, node);
-  if (!ops || builder.constant(ops->full)) return false;
+  if (!ops || builder.constant(ops->full)) return compile_nary(builder, group);
   if (with_scalar(builder, node, *ops, op)) return true;
   if (net.tensor(ops->part).shape == net.tensor(ops->full).shape) return with_equal(builder, node, op);
   return with_broadcast(builder, node, *ops, op);

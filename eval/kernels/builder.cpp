@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "eval/executor_checkpoints.hpp"
 #include "eval/executor_memory.hpp"
+#include "eval/kernels/codes_step.hpp"
 #include "eval/kernels/primitive_step.hpp"
 #include "eval/kernels/site_step.hpp"
 
@@ -14,9 +16,11 @@ dnnl::primitive_attr workspace_attributes() {
   return attributes;
 }
 
-ProgramBuilder::ProgramBuilder(std::shared_ptr<const Network> network) {
+ProgramBuilder::ProgramBuilder(std::shared_ptr<const Network> network, IntegerPattern integers)
+    : integers_(std::move(integers)) {
   program_.network = std::move(network);
-  program_.engine = dnnl::engine(dnnl::engine::kind::cpu, 0);
+  // One for all programs: streams and packed weights belong to an engine.
+  program_.engine = integers_.floats ? integers_.floats->engine : dnnl::engine(dnnl::engine::kind::cpu, 0);
   const Network& net = *program_.network;
   program_.layers.resize(net.layers.size());
   states_.resize(net.tensors.size());
@@ -52,6 +56,7 @@ bool ProgramBuilder::is_float(TensorId tensor) const {
 
 ProgramBuilder::TensorState& ProgramBuilder::state(TensorId tensor) {
   TensorState& s = states_[static_cast<std::size_t>(tensor)];
+  if (s.native == kNoValue && s.strided) copy_strided(tensor);
   if (s.native == kNoValue) define_constant(tensor);
   return s;
 }
@@ -126,6 +131,53 @@ ValueId ProgramBuilder::reorder_constant(ValueId from, const Layout& layout) {
   return make_constant(layout, values);
 }
 
+IntegerForm ProgramBuilder::integer_form(LayerId layer) const {
+  return integers_.forms.empty() ? IntegerForm::none : integers_.forms[static_cast<std::size_t>(layer)];
+}
+
+const IntegerLayer& ProgramBuilder::integer_layer(LayerId layer) const {
+  return *(*integers_.layers)[static_cast<std::size_t>(layer)];
+}
+
+Operand ProgramBuilder::codes(LayerId layer) {
+  const IntegerLayer& integer = integer_layer(layer);
+  const TensorState& s = states_[static_cast<std::size_t>(network().layer(layer).input)];
+  const ValueId codes = s.codes[integer.product];
+  assert(codes != kNoValue && "define() makes the codes of each integer reader");
+  return {.value = view_as(codes, channels_last(integer.plan.source, dnnl::memory::data_type::u8))};
+}
+
+SiteId ProgramBuilder::codes_only(TensorId tensor, bool row_major) const {
+  const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
+  if (site < 0 || !network().site(site).products.empty() || !only_layers_read(tensor)) return -1;
+  const bool all = std::ranges::all_of(network().site(site).layers, [&](LayerId id) {
+    return integer_form(id) != IntegerForm::none && integer_layer(id).product == row_major;
+  });
+  return all ? site : -1;
+}
+
+void ProgramBuilder::define_codes(TensorId tensor, ValueId codes) {
+  const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
+  const LayerId reader = network().site(site).layers.front();
+  states_[static_cast<std::size_t>(tensor)].codes[integer_layer(reader).product] = codes;
+}
+
+/// Codes for each integer reader of the values that `tensor` has now.
+void ProgramBuilder::add_codes(TensorId tensor, SiteId site) {
+  for (const LayerId id : network().site(site).layers) {
+    if (integer_form(id) == IntegerForm::none) continue;
+    const bool row_major = integer_layer(id).product;
+    ValueId& codes = states_[static_cast<std::size_t>(tensor)].codes[row_major];
+    if (codes != kNoValue) continue;
+    const Shape& shape = network().tensor(tensor).shape;
+    const Operand values = row_major ? plain(tensor) : as(tensor, channels_last(shape, dnnl::memory::data_type::f32));
+    const auto elements = static_cast<std::size_t>(element_count(shape));
+    codes = row_major ? make(DType::u8, shape) : make(channels_last(shape, dnnl::memory::data_type::u8));
+    add(std::make_unique<CodesStep>(site, values, codes, elements), {values}, {codes});
+    program_.steps.back().sites.push_back(site);
+  }
+}
+
 ValueId ProgramBuilder::push(Value v) {
   const auto id = static_cast<ValueId>(program_.values.size());
   v.storage = id;
@@ -141,7 +193,7 @@ ValueId ProgramBuilder::make(DType dtype, const Shape& shape) {
 }
 
 ValueId ProgramBuilder::make(const Layout& layout) {
-  Value v{.shape = dims_of(layout), .layout = layout, .bytes = layout.get_size()};
+  Value v{.dtype = dtype_of_layout(layout), .shape = dims_of(layout), .layout = layout, .bytes = layout.get_size()};
   v.plain = layout == plain_layout(v.shape);
   return push(std::move(v));
 }
@@ -226,6 +278,8 @@ void ProgramBuilder::add(std::unique_ptr<const Step> step, const std::vector<Ope
   for (const Operand& operand : reads) {
     if (operand.value != kNoValue) s.reads.push_back(operand.value);
     if (operand.quantized != kNoValue) s.reads.push_back(operand.quantized);
+    if (operand.weight >= 0) s.layers.push_back(operand.weight);
+    if (operand.site >= 0) s.sites.push_back(operand.site);
   }
   program_.steps.push_back(std::move(s));
 }
@@ -247,14 +301,25 @@ void ProgramBuilder::add(const dnnl::primitive& primitive, const Layout& scratch
   add(std::make_unique<PrimitiveStep>(primitive, std::move(reads)), read, written);
 }
 
+/// `node` reads `tensor` only as what its site quantizes.
+bool ProgramBuilder::reads_quantized(NodeId node, TensorId tensor) const {
+  const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
+  if (site >= 0 && std::ranges::count(network().site(site).products, node) > 0) return true;
+  const Layer* layer = layer_of(node);
+  return layer && layer->input == tensor && std::ranges::count(network().node(node).inputs, tensor) == 1 &&
+         network().input_site[static_cast<std::size_t>(layer->id)] >= 0;
+}
+
+bool ProgramBuilder::float_layers_read(SiteId site) const {
+  const Site& s = network().site(site);
+  return !s.products.empty() ||
+         std::ranges::any_of(s.layers, [&](LayerId id) { return integer_form(id) == IntegerForm::none; });
+}
+
 bool ProgramBuilder::only_layers_read(TensorId tensor) const {
   const Network& net = network();
   if (std::ranges::find(net.outputs, tensor) != net.outputs.end()) return false;
-  return std::ranges::all_of(net.tensor(tensor).consumers, [&](NodeId node) {
-    const Layer* layer = layer_of(node);
-    return layer && layer->input == tensor && std::ranges::count(net.node(node).inputs, tensor) == 1 &&
-           net.input_site[static_cast<std::size_t>(layer->id)] >= 0;
-  });
+  return std::ranges::all_of(net.tensor(tensor).consumers, [&](NodeId node) { return reads_quantized(node, tensor); });
 }
 
 void ProgramBuilder::define(TensorId tensor, ValueId id) {
@@ -268,15 +333,73 @@ void ProgramBuilder::define(TensorId tensor, ValueId id) {
   const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
   if (site < 0) return;
   if (value(id).constant || !is_float(tensor)) return;
+  add_codes(tensor, site);
+  if (!float_layers_read(site)) return;
   ValueId quantized = id;
   if (!alone || !only_layers_read(tensor)) {
     quantized = make(value(id).layout);
     s.layer_input = {.value = id, .site = site, .quantized = quantized};
   }
   add(std::make_unique<SiteStep>(engine(), site, id, quantized, value(id).layout), {{.value = id}}, {quantized});
+  program_.steps.back().sites.push_back(site);
+}
+
+bool ProgramBuilder::is_blocked(TensorId tensor) const {
+  const ValueId native = states_[static_cast<std::size_t>(tensor)].native;
+  return native != kNoValue && !value(native).plain;
+}
+
+void ProgramBuilder::define_strided(TensorId tensor, const StridedOperand& place) {
+  assert(is_float(tensor) && value(place.base.value).plain && place.base.quantized == kNoValue);
+  if (place.dense()) return define(tensor, view(place.base.value, network().tensor(tensor).shape));
+  TensorState& s = states_[static_cast<std::size_t>(tensor)];
+  s.strided = place;
+  tensors_in_storage_[value(place.base.value).storage].insert(tensor);
+  if (site_of_tensor_[static_cast<std::size_t>(tensor)] >= 0) copy_strided(tensor);
+}
+
+void ProgramBuilder::copy_strided(TensorId tensor) {
+  TensorState& s = states_[static_cast<std::size_t>(tensor)];
+  const StridedOperand from = *s.strided;
+  const ValueId copy = make(DType::f32, network().tensor(tensor).shape);
+  std::vector<StridedCopyStep::Part> parts;
+  parts.push_back({from.base, {from.copy_job()}});
+  add(std::make_unique<StridedCopyStep>(std::move(parts), copy, sizeof(float), std::nullopt), {from.base}, {copy});
+  s.strided.reset();
+  tensors_in_storage_[value(from.base.value).storage].erase(tensor);
+  define(tensor, copy);
+}
+
+StridedOperand ProgramBuilder::strided(TensorId tensor, NodeId product) {
+  const TensorState& known = states_[static_cast<std::size_t>(tensor)];
+  if (known.strided) return *known.strided;  // no site: those are copied at once
+  const Shape& shape = network().tensor(tensor).shape;
+  return whole_operand(product < 0 ? plain(tensor) : product_plain(product, tensor), shape);
+}
+
+Operand ProgramBuilder::product_plain(NodeId product, TensorId tensor) {
+  const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
+  const bool quantized = site >= 0 && std::ranges::count(network().site(site).products, product) > 0;
+  if (!quantized) return plain(tensor);
+  return in_layout(state(tensor).layer_input, &TensorState::layer_copies, tensor,
+                   plain_layout(network().tensor(tensor).shape));
+}
+
+Layout ProgramBuilder::weight_layout(LayerId layer, const Dims& dims) const {
+  return integers_.floats ? integers_.floats->layers[static_cast<std::size_t>(layer)].packed : any_layout(dims);
+}
+
+bool ProgramBuilder::take_packing(LayerId layer) {
+  if (!integers_.floats) return false;
+  program_.layers[static_cast<std::size_t>(layer)] = integers_.floats->layers[static_cast<std::size_t>(layer)];
+  return true;
 }
 
 void ProgramBuilder::pack(LayerId layer, const Layout& onnx, const Layout& packed, float factor) {
+  if (take_packing(layer)) {
+    assert(packed == program_.layers[static_cast<std::size_t>(layer)].packed);
+    return;
+  }
   Packing& packing = program_.layers[static_cast<std::size_t>(layer)];
   const dnnl::reorder::primitive_desc pd(engine(), onnx, engine(), packed, workspace_attributes());
   packing.onnx = onnx;
@@ -290,6 +413,7 @@ void ProgramBuilder::pack(LayerId layer, const Layout& onnx, const Layout& packe
 }
 
 void ProgramBuilder::keep_plain(LayerId layer) {
+  if (take_packing(layer)) return;
   Packing& packing = program_.layers[static_cast<std::size_t>(layer)];
   const Tensor* values = constant(network().layer(layer).weight);
   packing.shape = values->shape();
@@ -303,6 +427,7 @@ void ProgramBuilder::mark(const std::vector<NodeId>& nodes, bool laid_out) {
 Program ProgramBuilder::finish() {
   for (const TensorId output : network().outputs) program_.outputs.push_back(plain(output).value);
   plan_memory(program_);
+  program_.checkpoints = std::make_shared<const Checkpoints>(program_);
   return std::move(program_);
 }
 

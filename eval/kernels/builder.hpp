@@ -2,10 +2,13 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
+#include "eval/kernels/integer_layer.hpp"
 #include "eval/kernels/program.hpp"
+#include "eval/kernels/strided_operand.hpp"
 
 namespace bitplan {
 
@@ -14,10 +17,11 @@ namespace bitplan {
 /// outputs in the layout that they make; reorders and the quantization of activations appear by themselves.
 ///
 /// A tensor's value is quantized once, right after it was made, while it is in cache: in place when only layers read
-/// it, into a second value otherwise, which layers read when the candidate quantizes the site.
+/// it, into a second value otherwise, which layers read when the candidate quantizes the site. Layers of the integer
+/// pattern read codes instead, which their producer writes itself when nobody else reads the tensor.
 class ProgramBuilder {
  public:
-  explicit ProgramBuilder(std::shared_ptr<const Network> network);
+  explicit ProgramBuilder(std::shared_ptr<const Network> network, IntegerPattern integers = {});
 
   const Network& network() const { return *program_.network; }
   const dnnl::engine& engine() const { return program_.engine; }
@@ -35,10 +39,24 @@ class ProgramBuilder {
   Operand layer_native(LayerId layer);
   Operand layer_as(LayerId layer, const Layout& layout);
   static Operand weight(LayerId layer) { return {.weight = layer}; }
+  /// An input of a product of two computed tensors: quantized when the tensor's site says so for this node.
+  Operand product_plain(NodeId product, TensorId tensor);
+  /// A float tensor where it lies, without a copy: as define_strided() left it, or row-major. `product`: as above; -1:
+  /// the float values.
+  StridedOperand strided(TensorId tensor, NodeId product = -1);
+
+  IntegerForm integer_form(LayerId layer) const;
+  const IntegerLayer& integer_layer(LayerId layer) const;
+  /// The codes of an integer layer's input, laid out as its plan.source.
+  Operand codes(LayerId layer);
+  /// The site whose codes may be written in place of `tensor`: only integer layers read it, all of them row-major
+  /// (linear layers) or all channels last (convolutions), as said. -1: the values are needed.
+  SiteId codes_only(TensorId tensor, bool row_major) const;
+  void define_codes(TensorId tensor, ValueId codes);
 
   // Making values.
   ValueId make(DType dtype, const Shape& shape);                               ///< plain
-  ValueId make(const Layout& layout);                                          ///< float
+  ValueId make(const Layout& layout);                                          ///< of the type that it has
   ValueId make_constant(const Layout& layout, std::span<const float> values);  ///< values in the layout's order
   ValueId view(ValueId base, const Shape& shape);                              ///< of a plain value
   Operand view(const Operand& base, const Shape& shape);                       ///< likewise, with its quantized copy
@@ -60,7 +78,15 @@ class ProgramBuilder {
            const std::vector<Argument>& writes);
   /// The tensor's values are now in `value`. Adds tap and quantization when it is an activation site.
   void define(TensorId tensor, ValueId value);
+  /// Its values were made in blocks of channels or channels last.
+  bool is_blocked(TensorId tensor) const;
+  /// The tensor's values lie scattered in another value (a transposed, sliced or repeated view). They are copied when a
+  /// kernel first asks for them in a layout, at once when the tensor is an activation site, never for strided().
+  void define_strided(TensorId tensor, const StridedOperand& place);
 
+  /// The layout to ask for a layer's weight of these dimensions: the kernel's choice in the float program, the same as
+  /// there in others.
+  Layout weight_layout(LayerId layer, const Dims& dims) const;
   /// The kernel of `layer` reads its weight in `packed`, brought there from `onnx`, times `factor`.
   void pack(LayerId layer, const Layout& onnx, const Layout& packed, float factor = 1);
   /// The kernel of `layer` reads its weight as in the ONNX file.
@@ -77,19 +103,27 @@ class ProgramBuilder {
     Operand layer_input;          ///< of a site
     std::vector<ValueId> copies;  ///< in other layouts
     std::vector<ValueId> layer_copies;
+    std::array<ValueId, 2> codes{kNoValue, kNoValue};  ///< channels last, row-major
+    std::optional<StridedOperand> strided;  ///< until it is copied into `native`
   };
 
   TensorState& state(TensorId tensor);
   void define_constant(TensorId tensor);
+  void copy_strided(TensorId tensor);
   void reorder(const Operand& from, ValueId to);
   ValueId reorder_constant(ValueId from, const Layout& layout);
   Operand in_layout(const Operand& base, std::vector<ValueId> TensorState::*copies, TensorId tensor,
                     const Layout& layout);
+  bool reads_quantized(NodeId node, TensorId tensor) const;
   bool only_layers_read(TensorId tensor) const;
+  bool float_layers_read(SiteId site) const;
+  void add_codes(TensorId tensor, SiteId site);
   bool read_later(TensorId tensor) const;
   ValueId push(Value value);
+  bool take_packing(LayerId layer);
 
   Program program_;
+  IntegerPattern integers_;
   std::vector<TensorState> states_;
   std::vector<SiteId> site_of_tensor_;
   std::vector<LayerId> layer_of_node_;

@@ -1,9 +1,10 @@
 #include <algorithm>
 #include <optional>
 
+#include "eval/kernels/convolution_plan.hpp"
+#include "eval/kernels/integer_convolution.hpp"
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/post_ops.hpp"
-#include "model/spatial.hpp"
 
 namespace bitplan {
 
@@ -11,43 +12,15 @@ namespace {
 
 using Forward = dnnl::convolution_forward;
 
-/// A Conv in oneDNN's terms: weights [G, O/G, I/G, ...] for G groups, dilation counted from 0.
-struct ConvolutionPlan {
-  Dims source, weights, target, strides{}, dilations{}, pad_begin{}, pad_end{};
-  bool bias = false;
-};
-
-ConvolutionPlan plan_convolution(const ProgramBuilder& builder, const Node& node, const Layer& layer) {
-  const Network& net = builder.network();
-  const Shape& w = net.tensor(layer.weight).shape;
-  ConvolutionPlan plan{.source = net.tensor(layer.input).shape,
-                       .weights = w,
-                       .target = net.tensor(node.outputs[0]).shape,
-                       .bias = node.inputs.size() > 2 && node.inputs[2] != kNoTensor};
-  const std::int64_t groups = node.integer("group", 1);
-  if (groups > 1) {
-    plan.weights[0] /= groups;
-    plan.weights.insert(plan.weights.begin(), groups);
-  }
-  for (const Window& window : conv_windows(node, plan.source, {w.begin() + 2, w.end()})) {
-    plan.strides.push_back(window.stride);
-    plan.dilations.push_back(window.dilation - 1);
-    plan.pad_begin.push_back(window.pad_begin);
-    plan.pad_end.push_back(window.pad_end);
-  }
-  return plan;
-}
-
 /// One way of doing it: an algorithm and the layouts of source and target.
 struct Way {
   dnnl::algorithm algorithm;
   Layout source, target;
 };
 
-Forward::primitive_desc describe(const ConvolutionPlan& plan, const Way& way, const dnnl::primitive_attr& attributes,
-                                 const dnnl::engine& engine) {
+Forward::primitive_desc describe(const ConvolutionPlan& plan, const Way& way, const Layout& weights,
+                                 const dnnl::primitive_attr& attributes, const dnnl::engine& engine) {
   const auto kind = dnnl::prop_kind::forward_inference;
-  const Layout weights = any_layout(plan.weights);
   const auto desc = plan.bias ? Forward::desc(kind, way.algorithm, way.source, weights, any_layout({plan.target[1]}),
                                               way.target, plan.strides, plan.dilations, plan.pad_begin, plan.pad_end)
                               : Forward::desc(kind, way.algorithm, way.source, weights, way.target, plan.strides,
@@ -56,12 +29,16 @@ Forward::primitive_desc describe(const ConvolutionPlan& plan, const Way& way, co
 }
 
 /// Winograd's F(4x4, 3x3) (Lavin & Gray 2016, arXiv:1509.09308) multiplies a quarter as often, for weights four times
-/// as large. Measured 1.6 to 2.3 times as fast from 32 channels and 8x8 pixels on, not below.
+/// as large. Measured 1.6 to 2.3 times as fast from 32 channels and 8x8 pixels on; at 4x4 pixels, one tile an image, 1.5
+/// times with 32 images (320 channels), not with few.
 bool suits_winograd(const ConvolutionPlan& plan) {
   const Dims ones(2, 1);
-  return plan.weights.size() == 4 && plan.weights[2] == 3 && plan.weights[3] == 3 && plan.strides == ones &&
-         plan.dilations == Dims(2, 0) && std::min(plan.source[1], plan.target[1]) >= 32 &&
-         std::min(plan.target[2], plan.target[3]) >= 8;
+  if (plan.weights.size() != 4 || plan.weights[2] != 3 || plan.weights[3] != 3 || plan.strides != ones ||
+      plan.dilations != Dims(2, 0))
+    return false;
+  const std::int64_t channels = std::min(plan.source[1], plan.target[1]);
+  const std::int64_t pixels = std::min(plan.target[2], plan.target[3]);
+  return (channels >= 32 && pixels >= 8) || (channels >= 256 && pixels == 4 && plan.source[0] >= 32);
 }
 
 /// Blocks of channels first: measured faster than channels last, which oneDNN itself prefers on CPUs with AMX, by up to
@@ -80,10 +57,11 @@ std::vector<Way> ways_of(const ConvolutionPlan& plan, bool plain_source) {
 }
 
 /// The first way that oneDNN has optimised code for.
-std::optional<Way> best_way(const ConvolutionPlan& plan, bool plain_source, const dnnl::engine& engine) {
+std::optional<Way> best_way(const ConvolutionPlan& plan, bool plain_source, const Layout& weights,
+                            const dnnl::engine& engine) {
   const std::vector<Way> ways = ways_of(plan, plain_source);
   for (const Way& way : ways) {
-    const auto pd = describe(plan, way, workspace_attributes(), engine);
+    const auto pd = describe(plan, way, weights, workspace_attributes(), engine);
     if (pd && (!is_reference(pd.impl_info_str()) || &way == &ways.back()))
       return Way{way.algorithm, pd.src_desc(), pd.dst_desc()};
   }
@@ -98,15 +76,17 @@ bool compile_convolution(ProgramBuilder& builder, const Group& group) {
   const std::size_t rank = builder.network().tensor(node.outputs[0]).shape.size();
   if (!layer || layer->weight != node.inputs[1] || rank < 3 || rank > 5 || !builder.is_float(node.outputs[0]))
     return false;
-  const ConvolutionPlan plan = plan_convolution(builder, node, *layer);
+  if (builder.integer_form(layer->id) != IntegerForm::none) return compile_integer(builder, group, *layer);
+  const ConvolutionPlan plan = plan_convolution(builder.network(), *layer);
   const Tensor* bias = plan.bias ? builder.constant(node.inputs[2]) : nullptr;
   if (plan.bias && !bias) return false;
 
   const Operand native = builder.layer_native(layer->id);
-  const auto way = best_way(plan, builder.value(native.value).plain, builder.engine());
+  const Layout weights = builder.weight_layout(layer->id, plan.weights);
+  const auto way = best_way(plan, builder.value(native.value).plain, weights, builder.engine());
   if (!way) return false;
   const FusedOutput fused = fuse_output(builder, group, way->target, native);
-  const auto pd = describe(plan, *way, fused.attributes, builder.engine());
+  const auto pd = describe(plan, *way, weights, fused.attributes, builder.engine());
   if (!pd || (is_reference(pd.impl_info_str()) && !group.post_ops.empty())) return false;
 
   std::vector<ProgramBuilder::Argument> arguments{{DNNL_ARG_SRC, builder.layer_as(layer->id, way->source)},

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "eval/graph_patterns.hpp"
 #include "eval/kernels/kernel_table.hpp"
 
 namespace bitplan {
@@ -40,9 +41,29 @@ std::optional<std::vector<Eltwise>> eltwise_of(const Network& network, const Nod
   if (node.op == "HardSigmoid")
     return std::vector<Eltwise>{{algorithm::eltwise_linear, node.number("alpha", 0.2F), node.number("beta", 0.5F)},
                                 {algorithm::eltwise_clip, 0, 1}};
+  if (node.op == "Gelu") return std::vector<Eltwise>{gelu_eltwise(node.text("approximate", "none") == "tanh")};
   if (node.op == "Clip") return clip(network, node);
   return std::nullopt;
 }
+
+std::optional<std::vector<Eltwise>> linear_of(const Network& network, const Node& node, TensorId x) {
+  if (node.inputs.size() != 2 || node.inputs[0] == node.inputs[1] || network.tensor(x).dtype != DType::f32 ||
+      network.tensor(node.outputs[0]).shape != network.tensor(x).shape)
+    return std::nullopt;
+  const bool first = node.inputs[0] == x;
+  const auto c = scalar_constant(network, node.inputs[first ? 1 : 0]);
+  if (!c) return std::nullopt;
+  const auto line = [](float alpha, float beta) {
+    return std::vector<Eltwise>{{algorithm::eltwise_linear, alpha, beta}};
+  };
+  if (node.op == "Mul") return line(*c, 0);
+  if (node.op == "Add") return line(1, *c);
+  if (node.op == "Sub") return first ? line(1, -*c) : line(-1, *c);
+  if (node.op == "Div" && first && std::isfinite(1 / *c)) return line(1 / *c, 0);
+  return std::nullopt;
+}
+
+Eltwise gelu_eltwise(bool tanh) { return {tanh ? algorithm::eltwise_gelu_tanh : algorithm::eltwise_gelu_erf, 0, 0}; }
 
 std::optional<Eltwise> gated_eltwise_of(const Network& network, NodeId gate_id, NodeId product_id) {
   const Node &gate = network.node(gate_id), &product = network.node(product_id);
@@ -58,16 +79,15 @@ std::optional<Eltwise> gated_eltwise_of(const Network& network, NodeId gate_id, 
   return std::nullopt;
 }
 
-bool compile_eltwise(ProgramBuilder& builder, const Group& group) {
-  const Node& node = builder.network().node(group.nodes[0]);
-  const TensorId in = node.inputs[0], out = node.outputs[0];
-  const auto functions = eltwise_of(builder.network(), node);
-  if (!functions || !builder.is_float(in)) return false;
+namespace {
+
+/// out = the functions of `in` in turn, in the layout of `in`, in place when that is not read later.
+void add_eltwise(ProgramBuilder& builder, TensorId in, const std::vector<Eltwise>& functions, TensorId out) {
   Operand source = builder.native(in);
   const Layout layout = builder.value(source.value).layout;
   const Shape& shape = builder.network().tensor(out).shape;
   const ValueId target = builder.dies(in) ? builder.overwrite(source.value, shape) : builder.make(layout);
-  for (const Eltwise& f : *functions) {
+  for (const Eltwise& f : functions) {
     const dnnl::eltwise_forward::desc desc(dnnl::prop_kind::forward_inference, f.algorithm, layout, f.alpha, f.beta);
     const dnnl::eltwise_forward::primitive_desc pd(desc, workspace_attributes(), builder.engine());
     builder.add(dnnl::eltwise_forward(pd), pd.scratchpad_desc(), {{DNNL_ARG_SRC, source}},
@@ -75,6 +95,22 @@ bool compile_eltwise(ProgramBuilder& builder, const Group& group) {
     source = {.value = target};
   }
   builder.define(out, target);
+}
+
+}  // namespace
+
+bool compile_eltwise(ProgramBuilder& builder, const Group& group) {
+  const Node& node = builder.network().node(group.nodes[0]);
+  const auto functions = eltwise_of(builder.network(), node);
+  if (!functions || !builder.is_float(node.inputs[0])) return false;
+  add_eltwise(builder, node.inputs[0], *functions, node.outputs[0]);
+  return true;
+}
+
+bool compile_gelu_pattern(ProgramBuilder& builder, const Group& group) {
+  const auto pattern = match_gelu(builder.network(), group.nodes.back());
+  if (!pattern || !builder.is_float(pattern->input) || builder.constant(pattern->input)) return false;
+  add_eltwise(builder, pattern->input, {gelu_eltwise(pattern->tanh)}, group.output);
   return true;
 }
 

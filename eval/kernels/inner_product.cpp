@@ -1,3 +1,4 @@
+#include "eval/kernels/integer_convolution.hpp"
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/post_ops.hpp"
 
@@ -13,28 +14,59 @@ struct ProductPlan {
   std::vector<float> bias;  ///< n values or none
 };
 
+/// What follows the product, as oneDNN attributes: element-wise functions, and a residual sum which overwrites its
+/// addend when nobody reads that later.
+struct ProductOutput {
+  dnnl::primitive_attr attributes;
+  Operand addend;         ///< seen as [m, n]; no value: no sum
+  bool in_place = false;  ///< the addend's memory becomes the result's
+  int position = 0;       ///< of the sum among the post-ops
+};
+
+ProductOutput product_output(ProgramBuilder& builder, const Group& group, const Shape& matrix, const Operand& source) {
+  ProductOutput result;
+  dnnl::post_ops ops;
+  for (const PostOp& op : group.post_ops) {
+    for (const Eltwise& f : op.eltwise) ops.append_eltwise(1, f.algorithm, f.alpha, f.beta);
+    if (op.addend == kNoTensor) continue;
+    const Operand plain = builder.plain(op.addend);
+    result.addend = builder.view(plain, matrix);
+    result.position = ops.len();
+    result.in_place = plain.value == builder.native(op.addend).value && builder.dies(op.addend) &&
+                      !builder.share_storage(source, plain.value);
+    if (result.in_place)
+      ops.append_sum(1);
+    else
+      ops.append_binary(dnnl::algorithm::binary_add, plain_layout(matrix));
+  }
+  result.attributes = workspace_attributes();
+  result.attributes.set_post_ops(ops);
+  return result;
+}
+
 bool compile_product(ProgramBuilder& builder, const Group& group, const Layer& layer, const ProductPlan& plan) {
   using Forward = dnnl::inner_product_forward;
-  const Layout source = plain_layout({plan.m, plan.k}), target = plain_layout({plan.m, plan.n});
+  const Shape matrix{plan.m, plan.n};
+  const Layout source = plain_layout({plan.m, plan.k}), target = plain_layout(matrix);
   const TensorId input = layer.input, output = output_of(builder, group);
-  for (const PostOp& op : group.post_ops)
-    if (op.addend != kNoTensor && builder.network().tensor(output).shape.size() != 2) return false;
   const Operand x =
       builder.view(builder.layer_as(layer.id, plain_layout(builder.network().tensor(input).shape)), {plan.m, plan.k});
-  const FusedOutput fused = fuse_output(builder, group, target, x);
+  const ProductOutput made = product_output(builder, group, matrix, x);
   const auto kind = dnnl::prop_kind::forward_inference;
-  const auto desc = plan.bias.empty()
-                        ? Forward::desc(kind, source, any_layout({plan.n, plan.k}), target)
-                        : Forward::desc(kind, source, any_layout({plan.n, plan.k}), plain_layout({plan.n}), target);
-  const Forward::primitive_desc pd(desc, fused.attributes, builder.engine(), true);
+  const Layout weights = builder.weight_layout(layer.id, {plan.n, plan.k});
+  const auto desc = plan.bias.empty() ? Forward::desc(kind, source, weights, target)
+                                      : Forward::desc(kind, source, weights, plain_layout({plan.n}), target);
+  const Forward::primitive_desc pd(desc, made.attributes, builder.engine(), true);
   if (!pd || (is_reference(pd.impl_info_str()) && !group.post_ops.empty())) return false;
 
   std::vector<ProgramBuilder::Argument> arguments{{DNNL_ARG_SRC, x},
                                                   {DNNL_ARG_WEIGHTS, ProgramBuilder::weight(layer.id)}};
   if (!plan.bias.empty())
     arguments.push_back({DNNL_ARG_BIAS, {.value = builder.make_constant(plain_layout({plan.n}), plan.bias)}});
+  if (made.addend.value != kNoValue && !made.in_place)
+    arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(made.position) | DNNL_ARG_SRC_1, made.addend});
   builder.pack(layer.id, plan.onnx, pd.weights_desc(), plan.factor);
-  const ValueId y = bind_output(builder, group, fused, target, arguments);
+  const ValueId y = made.in_place ? builder.overwrite(made.addend.value, matrix) : builder.make(target);
   builder.add(Forward(pd), pd.scratchpad_desc(), std::move(arguments), {{DNNL_ARG_DST, {.value = y}}});
   builder.define(output, builder.view(y, builder.network().tensor(output).shape));
   return true;
@@ -53,31 +85,11 @@ std::optional<std::vector<float>> gemm_bias(const ProgramBuilder& builder, const
   return bias;
 }
 
-/// Shape of a stack of matrices for oneDNN's matmul: rank `rank`, leading ones added.
-Dims stack_dims(const Shape& shape, std::size_t rank) {
-  Dims dims(rank - shape.size(), 1);
-  dims.insert(dims.end(), shape.begin(), shape.end());
-  return dims;
-}
-
-/// The product of two stacks of matrices that are both computed.
-bool compile_stacks(ProgramBuilder& builder, const Node& node) {
-  const Network& net = builder.network();
-  const Shape &a = net.tensor(node.inputs[0]).shape, &b = net.tensor(node.inputs[1]).shape,
-              &y = net.tensor(node.outputs[0]).shape;
-  if (a.size() < 2 || b.size() < 2 || !builder.is_float(node.outputs[0]) || !builder.is_float(node.inputs[0]))
-    return false;
-  const Dims ad = stack_dims(a, y.size()), bd = stack_dims(b, y.size());
-  const dnnl::matmul::desc desc(plain_layout(ad), plain_layout(bd), plain_layout(y));
-  const dnnl::matmul::primitive_desc pd(desc, workspace_attributes(), builder.engine(), true);
-  if (!pd) return false;
-  const Operand av = builder.view(builder.plain(node.inputs[0]), ad),
-                bv = builder.view(builder.plain(node.inputs[1]), bd);
-  const ValueId out = builder.make(DType::f32, y);
-  builder.add(dnnl::matmul(pd), pd.scratchpad_desc(), {{DNNL_ARG_SRC, av}, {DNNL_ARG_WEIGHTS, bv}},
-              {{DNNL_ARG_DST, {.value = out}}});
-  builder.define(node.outputs[0], out);
-  return true;
+/// The row that an Add behind a MatMul adds.
+std::vector<float> row_bias(const ProgramBuilder& builder, TensorId row) {
+  if (row == kNoTensor) return {};
+  const auto values = builder.constant(row)->values<float>();
+  return {values.begin(), values.end()};
 }
 
 }  // namespace
@@ -88,6 +100,7 @@ bool compile_gemm(ProgramBuilder& builder, const Group& group) {
   const Layer* layer = builder.layer_of(group.nodes[0]);
   if (!layer || layer->weight != node.inputs[1] || node.integer("transA", 0) != 0 || !builder.is_float(node.outputs[0]))
     return false;
+  if (builder.integer_form(layer->id) != IntegerForm::none) return compile_integer(builder, group, *layer);
   const Shape& y = net.tensor(node.outputs[0]).shape;
   const std::int64_t k = net.tensor(node.inputs[0]).shape[1], n = y[1];
   const auto bias = gemm_bias(builder, node, n);
@@ -101,13 +114,15 @@ bool compile_matmul(ProgramBuilder& builder, const Group& group) {
   const Network& net = builder.network();
   const Node& node = net.node(group.nodes[0]);
   const Layer* layer = builder.layer_of(group.nodes[0]);
-  if (!layer) return group.post_ops.empty() && compile_stacks(builder, node);
+  if (!layer) return compile_stack_product(builder, group);
+  if (builder.integer_form(layer->id) != IntegerForm::none) return compile_integer(builder, group, *layer);
   const Shape& x = net.tensor(node.inputs[0]).shape;
   const Shape& w = net.tensor(layer->weight).shape;
   if (layer->weight != node.inputs[1] || w.size() != 2 || x.size() < 2 || !builder.is_float(node.outputs[0]))
     return false;
   const std::int64_t k = w[0], n = w[1], m = element_count(x) / k;
-  return compile_product(builder, group, *layer, {m, n, k, strided_layout({n, k}, {1, n}), 1, {}});
+  return compile_product(builder, group, *layer,
+                         {m, n, k, strided_layout({n, k}, {1, n}), 1, row_bias(builder, group.bias)});
 }
 
 }  // namespace bitplan

@@ -29,6 +29,8 @@ Layout any_layout(const Dims& dims) { return Layout(dims, kFloat, Tag::any); }
 
 Layout strided_layout(const Dims& dims, const Dims& strides) { return Layout(dims, kFloat, strides); }
 
+Layout channels_last(const Dims& dims, dnnl::memory::data_type type) { return Layout(dims, type, Tag::nhwc); }
+
 Layout blocked_layout(const Dims& dims, int block) {
   const auto& tags = kTags.at(dims.size() - 3);
   return Layout(dims, kFloat, block == 16 ? tags[1] : block == 8 ? tags[2] : tags[3]);
@@ -64,6 +66,19 @@ Placement plain_placement(const Shape& shape) {
   std::int64_t stride = 1;
   for (std::size_t d = shape.size(); d-- > 0; stride *= std::max<std::int64_t>(shape[d], 1)) result.strides[d] = stride;
   return result;
+}
+
+DType dtype_of_layout(const Layout& layout) {
+  switch (layout.data_type()) {
+    case dnnl::memory::data_type::u8:
+      return DType::u8;
+    case dnnl::memory::data_type::s8:
+      return DType::i8;
+    case dnnl::memory::data_type::s32:
+      return DType::i32;
+    default:
+      return DType::f32;
+  }
 }
 
 bool has_padding(const Layout& layout) {

@@ -24,6 +24,8 @@ Layout plain_layout(const Shape& shape);
 /// Same dimensions, the layout left to the primitive.
 Layout any_layout(const Dims& dims);
 Layout strided_layout(const Dims& dims, const Dims& strides);
+/// [N, H, W, C] in memory, for rank 4.
+Layout channels_last(const Dims& dims, dnnl::memory::data_type type);
 /// [N, C/block, …, block], block 4, 8 or 16, for rank 3 to 5.
 Layout blocked_layout(const Dims& dims, int block);
 Dims dims_of(const Layout& layout);
@@ -42,6 +44,8 @@ struct Placement {
 /// Nothing when the layout has more than one block or an offset.
 std::optional<Placement> placement_of(const Layout& layout);
 Placement plain_placement(const Shape& shape);
+
+DType dtype_of_layout(const Layout& layout);
 
 /// True when some elements are padding.
 bool has_padding(const Layout& layout);

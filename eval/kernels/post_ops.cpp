@@ -14,7 +14,7 @@ bool overwritable(const ProgramBuilder& builder, TensorId tensor, ValueId native
 }  // namespace
 
 TensorId output_of(const ProgramBuilder& builder, const Group& group) {
-  return group.post_ops.empty() ? builder.network().node(group.nodes[0]).outputs[0] : group.output;
+  return group.output == kNoTensor ? builder.network().node(group.nodes[0]).outputs[0] : group.output;
 }
 
 FusedOutput fuse_output(ProgramBuilder& builder, const Group& group, const Layout& layout, const Operand& source) {

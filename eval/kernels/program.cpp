@@ -1,5 +1,7 @@
 #include "eval/kernels/program.hpp"
 
+#include <atomic>
+
 namespace bitplan {
 
 const Affine* Frame::quantizer(SiteId site) const {
@@ -33,6 +35,11 @@ Tensor Frame::tensor(const Operand& operand) const {
   assert(value.plain);
   // The arena outlives the step, so the owner keeps nothing alive.
   return Tensor(value.dtype, value.shape, read(operand), std::shared_ptr<const void>(std::shared_ptr<void>(), arena));
+}
+
+std::uint64_t PackedWeight::next_serial() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
 }
 
 std::shared_ptr<const PackedWeight> pack_weight(const Packing& packing, const dnnl::engine& engine,

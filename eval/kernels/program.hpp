@@ -43,6 +43,7 @@ struct Frame {
   std::vector<float>& tapped;               ///< reused by every tap
   const Candidate& candidate;
   const Executor::Tap* tap;
+  bool* invalid;  ///< set by steps that would lose a NaN: the outputs become NaN
 
   const Affine* quantizer(SiteId site) const;  ///< null: float
   ValueId chosen(const Operand& operand) const { return quantizer(operand.site) ? operand.quantized : operand.value; }
@@ -64,7 +65,12 @@ class Step {
 struct ProgramStep {
   std::unique_ptr<const Step> step;
   std::vector<ValueId> reads, writes;  ///< for the memory plan
+  /// Whose weights and quantizers the step looks at in the candidate: all of them, as prefix reuse relies on it.
+  std::vector<LayerId> layers{};
+  std::vector<SiteId> sites{};
 };
+
+class Checkpoints;  // eval/executor_checkpoints.hpp
 
 /// How the weight of a layer is brought from ONNX's layout into its kernel's. Without a reorder it stays as it is.
 struct Packing {
@@ -87,15 +93,24 @@ struct Program {
   std::vector<std::size_t> offsets;      ///< in the arena, by ValueId
   std::size_t arena_bytes = 0;
   std::size_t naive_bytes = 0;  ///< of an arena where nothing is reused
+  std::shared_ptr<const Checkpoints> checkpoints{};  ///< where a run may begin
 };
 
 /// The weight of a layer as its kernel reads it.
 class PackedWeight {
  public:
+  std::uint64_t serial = next_serial();  ///< of no other weight of this process, unlike the address
   std::size_t bytes = 0;
   Tensor plain;         ///< for kernels that take ONNX's layout
   dnnl::engine engine;  ///< keeps the engine of `memory` alive
   dnnl::memory memory;
+  // Of 8-bit codes (eval/kernels/integer_layer.hpp), by output channel:
+  IntegerForm form = IntegerForm::none;
+  std::vector<float> scales;
+  std::vector<std::int32_t> sums;  ///< of the codes
+
+ private:
+  static std::uint64_t next_serial();
 };
 
 std::shared_ptr<const PackedWeight> pack_weight(const Packing& packing, const dnnl::engine& engine,

@@ -3,6 +3,7 @@
 
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/strided_copy.hpp"
+#include "eval/kernels/strided_operand.hpp"
 
 // Slice, Pad, Concat, Split, Expand: boxes of one array copied into another, in blocked layouts where those allow it.
 namespace bitplan {
@@ -36,6 +37,16 @@ std::vector<StridedCopyStep::Part> plain_parts(ProgramBuilder& builder, const st
                                                const Shape& shape) {
   std::vector<StridedCopyStep::Part> parts;
   for (const Piece& piece : pieces) {
+    if (builder.is_float(piece.tensor) && !builder.is_blocked(piece.tensor)) {
+      const StridedOperand source = builder.strided(piece.tensor);
+      if (source.dims.size() == shape.size() &&
+          std::ranges::all_of(source.repeats, [](std::int64_t r) { return r == 1; })) {
+        auto jobs = *copy_jobs({source.dims, source.strides}, plain_placement(shape), piece.region);
+        for (CopyJob& job : jobs) job.from += source.offset;
+        parts.push_back({source.base, std::move(jobs)});
+        continue;
+      }
+    }
     const Placement from = plain_placement(builder.network().tensor(piece.tensor).shape);
     // Dimensions that Expand adds in front: the source does not move along them.
     Placement aligned{Dims(shape.size() - from.dims.size(), 1), Dims(shape.size() - from.dims.size(), 0)};
@@ -52,7 +63,7 @@ bool copy_pieces(ProgramBuilder& builder, const std::vector<Piece>& pieces, Tens
   if (fill && info.dtype != DType::f32) return false;
   std::optional<std::vector<StridedCopyStep::Part>> parts;
   std::optional<Layout> layout;
-  if (builder.is_float(out) && builder.is_float(pieces[0].tensor)) {
+  if (builder.is_float(out) && builder.is_float(pieces[0].tensor) && builder.is_blocked(pieces[0].tensor)) {
     const Layout first = builder.value(builder.native(pieces[0].tensor).value).layout;
     layout = layout_like(first, info.shape);
     // Padding must be 0, and other gaps too then.
@@ -67,6 +78,14 @@ bool copy_pieces(ProgramBuilder& builder, const std::vector<Piece>& pieces, Tens
   builder.add(std::make_unique<StridedCopyStep>(std::move(*parts), target, size_of(info.dtype), fill), reads, {target});
   builder.define(out, target);
   return true;
+}
+
+/// A box of a row-major tensor, seen in place.
+bool see_piece(ProgramBuilder& builder, TensorId in, const Region& region, TensorId out) {
+  if (!builder.is_float(in) || !builder.is_float(out) || builder.constant(in) || builder.is_blocked(in)) return false;
+  const auto seen = builder.strided(in).sliced(region.from, region.step, region.count);
+  if (seen) builder.define_strided(out, *seen);
+  return seen.has_value();
 }
 
 /// The integers of an input; nothing when it is given but not constant.
@@ -110,7 +129,8 @@ bool compile_slice(ProgramBuilder& builder, const Group& group) {
     region.step[d] = (*steps)[i];
     region.from[d] = std::clamp<std::int64_t>(start, 0, region.step[d] < 0 ? x[d] - 1 : x[d]);
   }
-  return copy_pieces(builder, {{node.inputs[0], region}}, node.outputs[0], std::nullopt);
+  return see_piece(builder, node.inputs[0], region, node.outputs[0]) ||
+         copy_pieces(builder, {{node.inputs[0], region}}, node.outputs[0], std::nullopt);
 }
 
 bool compile_pad(ProgramBuilder& builder, const Group& group) {
@@ -160,7 +180,8 @@ bool compile_split(ProgramBuilder& builder, const Group& group) {
     Region region = whole(net.tensor(out).shape);
     region.from[axis] = at;
     at += region.count[axis];
-    copy_pieces(builder, {{node.inputs[0], region}}, out, std::nullopt);
+    if (!see_piece(builder, node.inputs[0], region, out))
+      copy_pieces(builder, {{node.inputs[0], region}}, out, std::nullopt);
   }
   return true;
 }
@@ -169,6 +190,10 @@ bool compile_expand(ProgramBuilder& builder, const Group& group) {
   const Network& net = builder.network();
   const Node& node = net.node(group.nodes[0]);
   const Shape &x = net.tensor(node.inputs[0]).shape, &y = net.tensor(node.outputs[0]).shape;
+  if (builder.is_float(node.inputs[0]) && builder.is_float(node.outputs[0])) {
+    builder.define_strided(node.outputs[0], builder.strided(node.inputs[0]).expanded(y));
+    return true;
+  }
   Region region = whole(y);
   for (std::size_t d = 0; d < y.size(); ++d)
     if (d + x.size() < y.size() || x[d + x.size() - y.size()] == 1) region.step[d] = 0;

@@ -4,8 +4,11 @@
 
 namespace bitplan {
 
-/// Softmax along one axis; before opset 13 along all from `axis` on.
-bool compile_softmax(ProgramBuilder& builder, const Group& group) {
+namespace {
+
+/// Along one axis; before opset 13 along all from `axis` on. Forward: oneDNN's softmax or logsoftmax.
+template <class Forward>
+bool compile_forward(ProgramBuilder& builder, const Group& group) {
   const Network& net = builder.network();
   const Node& node = net.node(group.nodes[0]);
   const TensorId in = node.inputs[0];
@@ -21,14 +24,23 @@ bool compile_softmax(ProgramBuilder& builder, const Group& group) {
   const Dims dims = flattens ? Dims{product(0, axis), product(axis, rank), 1}
                              : Dims{product(0, axis), shape[static_cast<std::size_t>(axis)], product(axis + 1, rank)};
   const Layout layout = plain_layout(dims);
-  const dnnl::softmax_forward::desc desc(dnnl::prop_kind::forward_inference, layout, 1);
-  const dnnl::softmax_forward::primitive_desc pd(desc, workspace_attributes(), builder.engine(), true);
+  const typename Forward::desc desc(dnnl::prop_kind::forward_inference, layout, 1);
+  const typename Forward::primitive_desc pd(desc, workspace_attributes(), builder.engine(), true);
   if (!pd) return false;
   const Operand x = builder.view(builder.plain(in), dims);
   const ValueId y = builder.make(layout);
-  builder.add(dnnl::softmax_forward(pd), pd.scratchpad_desc(), {{DNNL_ARG_SRC, x}}, {{DNNL_ARG_DST, {.value = y}}});
+  builder.add(Forward(pd), pd.scratchpad_desc(), {{DNNL_ARG_SRC, x}}, {{DNNL_ARG_DST, {.value = y}}});
   builder.define(node.outputs[0], builder.view(y, shape));
   return true;
+}
+
+}  // namespace
+
+bool compile_softmax(ProgramBuilder& builder, const Group& group) {
+  return compile_forward<dnnl::softmax_forward>(builder, group);
+}
+bool compile_log_softmax(ProgramBuilder& builder, const Group& group) {
+  return compile_forward<dnnl::logsoftmax_forward>(builder, group);
 }
 
 }  // namespace bitplan

@@ -42,25 +42,25 @@ std::vector<Run> runs_of(const Placement& source, const Placement& target, const
   return runs;
 }
 
-/// Orders the loops by the target's strides and joins those that run on in both arrays.
-void tidy(std::vector<CopyJob::Loop>& loops) {
-  std::erase_if(loops, [](const auto& loop) { return loop.count == 1; });
-  std::ranges::stable_sort(loops, std::greater(), &CopyJob::Loop::to);
-  std::vector<CopyJob::Loop> joined;
-  for (const auto& inner : loops) {
-    if (!joined.empty() && joined.back().to == inner.to * inner.count && joined.back().from == inner.from * inner.count)
-      joined.back() = {joined.back().count * inner.count, inner.from, inner.to};
-    else
-      joined.push_back(inner);
-  }
-  if (joined.empty()) joined.push_back({1, 1, 1});
-  loops = std::move(joined);
+constexpr std::int64_t kTile = 16;
+
+/// to[i * a.to + j] = from[i + j * b.from]: both arrays are cut into tiles that fit the nearest cache.
+template <class T>
+void transpose(const CopyJob::Loop& a, const CopyJob::Loop& b, const T* from, T* to) {
+  for (std::int64_t i0 = 0; i0 < a.count; i0 += kTile)
+    for (std::int64_t j0 = 0; j0 < b.count; j0 += kTile) {
+      const std::int64_t i1 = std::min(a.count, i0 + kTile), j1 = std::min(b.count, j0 + kTile);
+      for (std::int64_t i = i0; i < i1; ++i)
+        for (std::int64_t j = j0; j < j1; ++j) to[i * a.to + j] = from[i + j * b.from];
+    }
 }
 
 template <class T>
 void copy(const CopyJob& job, std::size_t depth, const T* from, T* to) {
   const CopyJob::Loop& loop = job.loops[depth];
-  if (depth + 1 < job.loops.size()) {
+  if (depth + 2 == job.loops.size() && loop.from == 1 && job.loops.back().to == 1) {
+    transpose(loop, job.loops.back(), from, to);
+  } else if (depth + 1 < job.loops.size()) {
     for (std::int64_t i = 0; i < loop.count; ++i) copy(job, depth + 1, from + i * loop.from, to + i * loop.to);
   } else if (loop.from == 1 && loop.to == 1) {
     std::memcpy(to, from, static_cast<std::size_t>(loop.count) * sizeof(T));
@@ -77,6 +77,22 @@ void copy_all(const std::vector<CopyJob>& jobs, const std::byte* from, std::byte
 
 }  // namespace
 
+void tidy_loops(std::vector<CopyJob::Loop>& loops) {
+  std::erase_if(loops, [](const auto& loop) { return loop.count == 1; });
+  std::ranges::stable_sort(loops, std::greater(), &CopyJob::Loop::to);
+  std::vector<CopyJob::Loop> joined;
+  for (const auto& inner : loops) {
+    if (!joined.empty() && joined.back().to == inner.to * inner.count && joined.back().from == inner.from * inner.count)
+      joined.back() = {joined.back().count * inner.count, inner.from, inner.to};
+    else
+      joined.push_back(inner);
+  }
+  if (joined.empty()) joined.push_back({1, 1, 1});
+  const auto dense = std::ranges::find(joined, 1, &CopyJob::Loop::from);
+  if (dense != joined.end() && joined.back().from != 1) std::rotate(dense, dense + 1, joined.end() - 1);
+  loops = std::move(joined);
+}
+
 std::optional<std::vector<CopyJob>> copy_jobs(const Placement& source, const Placement& target, const Region& region) {
   assert(source.blocked_dim < 0 || target.blocked_dim < 0 || source.blocked_dim == target.blocked_dim);
   const int blocked = std::max(source.blocked_dim, target.blocked_dim);
@@ -90,7 +106,7 @@ std::optional<std::vector<CopyJob>> copy_jobs(const Placement& source, const Pla
   }
   std::vector<CopyJob> jobs;
   const auto finish = [&](CopyJob job) {
-    tidy(job.loops);
+    tidy_loops(job.loops);
     jobs.push_back(std::move(job));
   };
   if (blocked < 0) {

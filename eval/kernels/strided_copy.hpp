@@ -25,6 +25,10 @@ struct CopyJob {
 /// block by block together. Nothing when a blocked dimension has a step other than 1.
 std::optional<std::vector<CopyJob>> copy_jobs(const Placement& source, const Placement& target, const Region& region);
 
+/// Orders loops by the target's strides, joins those that run on in both arrays, and puts one that is dense in the
+/// source beside the innermost one, so that both arrays are read and written line by line.
+void tidy_loops(std::vector<CopyJob::Loop>& loops);
+
 /// Copies regions of several sources into one value, which is first filled with `fill` where regions and padding leave
 /// gaps. Elements of 1, 2, 4 or 8 bytes.
 class StridedCopyStep final : public Step {

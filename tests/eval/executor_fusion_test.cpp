@@ -62,6 +62,95 @@ TEST_CASE("x * sigmoid(x) behind a convolution is one function, other products a
   CHECK(fused(*b.finish({b.op("Mul", {swish, x})})) == Names{"Conv+Sigmoid+Mul"});
 }
 
+namespace {
+
+TensorId linear(Builder& b, TensorId x, std::int64_t outputs) {
+  const TensorId w = b.random({b.net.tensor(x).shape.back(), outputs});
+  return b.layer(b.op("MatMul", {x, w}), x, w);
+}
+
+TensorId number(Builder& b, float value) { return b.constant(Tensor::of<float>({}, std::vector<float>{value})); }
+
+}  // namespace
+
+TEST_CASE("a MatMul takes the constant row behind it as its bias") {
+  Builder b;
+  const TensorId x = b.input({2, 3, 8}), row = b.random({1, 1, 5});
+  const auto net = b.finish({b.op("Relu", {b.op("Add", {row, linear(b, x, 5)})})});
+  const auto groups = group_nodes(*net, true);
+  REQUIRE(groups.size() == 1);
+  CHECK(groups[0].bias == row);
+  CHECK(groups[0].post_ops.size() == 1);
+  CHECK(groups[0].output == net->outputs[0]);
+}
+
+TEST_CASE("what is no row of the last axis is no bias") {
+  Builder b;
+  const auto net = b.finish({b.op("Add", {linear(b, b.input({2, 3, 5}), 5), b.random({3, 5})})});
+  for (const Group& group : group_nodes(*net, true)) CHECK(group.bias == kNoTensor);
+}
+
+TEST_CASE("a product takes Gelu, numbers and residual sums, also behind a Reshape") {
+  Builder b;
+  const TensorId x = b.input({2, 3, 8});
+  const TensorId y = b.op("Mul", {linear(b, x, 8), number(b, 0.5F)});
+  const TensorId sum = b.op("Add", {b.op("Reshape", {y, b.integers({6, 8})}), b.op("Tanh", {b.input({6, 8})})});
+  const TensorId term = b.op("Add", {b.op("Erf", {b.op("Div", {sum, number(b, 1.41421356F)})}), number(b, 1)});
+  const auto net = b.finish({b.op("Mul", {sum, b.op("Mul", {term, number(b, 0.5F)})})});
+  CHECK(fused(*net) == Names{"MatMul+Mul+Reshape+Add+Div+Erf+Add+Mul+Mul"});
+}
+
+TEST_CASE("a Reshape that nothing follows stays outside") {
+  Builder b;
+  CHECK(fused(*b.finish({b.op("Reshape", {linear(b, b.input({2, 3, 8}), 8), b.integers({6, 8})})})).empty());
+}
+
+TEST_CASE("an activation site inside a pattern keeps it apart") {
+  for (const bool site : {false, true}) {
+    Builder b;
+    const TensorId q = b.input({2, 4, 8});
+    const TensorId p =
+        b.op("Softmax", {b.op("MatMul", {q, b.op("Transpose", {q}, {{"perm", std::vector<std::int64_t>{0, 2, 1}}})})});
+    const TensorId y = b.op("MatMul", {p, q});
+    const TensorId w = b.random({4, 2});
+    if (site) b.layer(b.op("MatMul", {p, w}), p, w);
+    const auto net = b.finish({y});
+    CHECK(fused(*net) == (site ? Names{} : Names{"MatMul+Softmax+MatMul"}));
+  }
+}
+
+TEST_CASE("products of attention read what their sites quantize, fused or not") {
+  Builder b;
+  const TensorId x = b.input({3, 9, 12});
+  const auto head = [&](const Builder::Attributes& order) {
+    const TensorId split = b.op("Reshape", {linear(b, x, 12), b.integers({3, 9, 2, 6})});
+    return b.op("Transpose", {split}, order);
+  };
+  const Builder::Attributes rows{{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}},
+      columns{{"perm", std::vector<std::int64_t>{0, 2, 3, 1}}};
+  const TensorId q = head(rows), k = head(columns), v = head(rows);
+  const TensorId scores = b.op("MatMul", {q, k}), p = b.op("Softmax", {scores}), y = b.op("MatMul", {p, v});
+  const NodeId first = b.net.tensor(scores).producer, second = b.net.tensor(y).producer;
+  Network net = *b.finish({y});
+  Quantization quantization;
+  const auto add_site = [&](TensorId tensor, NodeId product) {
+    Site site{Site::Kind::activation, static_cast<SiteId>(net.sites.size()), tensor, {}, 1, "s", {product}};
+    quantization.activations[site.id] = affine_from_range(-1, 1, 4, false, false);
+    net.sites.push_back(site);
+  };
+  add_site(q, first);
+  add_site(k, first);
+  add_site(v, second);
+  SECTION("operands alone leave the pattern whole") {}
+  SECTION("the probabilities too") { add_site(p, second); }
+  const auto shared = std::make_shared<const Network>(net);
+  const auto inputs = random_inputs(net);
+  const Tensor expected = by_definition(net, inputs, quantization)[0];
+  CHECK(distance(by_definition(net, inputs)[0], expected) > 1e-2);
+  for (const bool fuse : {false, true})
+    CHECK(distance(run(Executor(shared, fuse), inputs, quantization)[0], expected) < 1e-4);
+}
+
 TEST_CASE("without fusion each node is alone and in its place") {
   Builder b;
   const auto net = b.finish({b.op("Relu", {b.conv(b.input({1, 8, 6, 6}), 8)})});

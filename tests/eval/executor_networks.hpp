@@ -1,6 +1,7 @@
 #pragma once
 // Networks made by hand and their definition, for the tests of the executor.
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -155,6 +156,15 @@ inline std::vector<Tensor> by_definition(const Network& net, const std::vector<T
           const Tensor x = arguments[i];
           fake_quantize_ref(affine->second, x.values<float>(), arguments[i].writable<float>());
         }
+      }
+    }
+    for (const Site& site : net.sites) {
+      const auto affine = q.activations.find(site.id);
+      if (affine == q.activations.end() || !std::ranges::count(site.products, static_cast<NodeId>(n))) continue;
+      for (std::size_t i = 0; i < arguments.size(); ++i) {
+        if (node.inputs[i] != site.tensor) continue;
+        const Tensor x = arguments[i];
+        fake_quantize_ref(affine->second, x.values<float>(), arguments[i].writable<float>());
       }
     }
     std::vector<const Tensor*> pointers;

@@ -1,24 +1,13 @@
 // Every fast kernel equals the operator's definition, behind a convolution (blocked layouts) and on plain tensors.
-#include <functional>
 #include <set>
 
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/strided_copy.hpp"
 #include "tests/catch.hpp"
-#include "tests/eval/executor_networks.hpp"
+#include "tests/eval/kernel_cases.hpp"
 
 namespace bitplan::test {
 namespace {
-
-using Ints = std::vector<std::int64_t>;
-
-/// A case: what is computed from x [2, c, h, w].
-struct Case {
-  std::string op, what;
-  std::function<TensorId(Builder&, TensorId x)> make;
-};
-
-Tensor scalar(float value) { return Tensor::of<float>({}, std::vector<float>{value}); }
 
 Case pool(const std::string& op, const std::string& what, Builder::Attributes attributes) {
   return {op, what, [op, attributes](Builder& b, TensorId x) { return b.op(op, {x}, attributes); }};
@@ -32,9 +21,6 @@ Case pad(const std::string& what, Ints pads, float value) {
   return {"Pad", what, [=](Builder& b, TensorId x) {
             return b.op("Pad", {x, b.integers(pads), b.constant(scalar(value))});
           }};
-}
-Case unary(const std::string& op, Builder::Attributes attributes = {}) {
-  return {op, "", [=](Builder& b, TensorId x) { return b.op(op, {x}, attributes); }};
 }
 Case with(const std::string& op, const std::string& what, const Shape& other, bool swapped = false) {
   return {op, what, [=](Builder& b, TensorId x) {
@@ -99,11 +85,6 @@ std::vector<Case> layer_cases() {
        [](Builder& b, TensorId x) {
          return b.op("MatMul", {x, b.op("Relu", {b.input({7, 4})})});
        }},
-      {"ConvTranspose", "by the reference",
-       [](Builder& b, TensorId x) {
-         const TensorId w = b.random({20, 6, 3, 3}, 0.1);
-         return b.layer(b.op("ConvTranspose", {x, w}, {{"strides", Ints{2, 2}}}), x, w);
-       }},
   };
 }
 
@@ -166,7 +147,7 @@ std::vector<Case> function_cases() {
        [](Builder& b, TensorId x) {
          return b.op("Mul", {b.op("Sigmoid", {b.op("GlobalAveragePool", {x})}), x});
        }},
-      {"Mul", "outer product by the reference",
+      {"Mul", "outer product",
        [](Builder& b, TensorId x) {
          return b.op("Mul",
                      {b.op("ReduceMean", {x}, {{"axes", Ints{2}}}), b.op("ReduceMean", {x}, {{"axes", Ints{3}}})});
@@ -176,6 +157,8 @@ std::vector<Case> function_cases() {
          const TensorId v = b.constant(Tensor::of<float>({20}, std::vector<float>(20, 0.7F)));
          return b.op("BatchNormalization", {x, b.random({20}), b.random({20}), b.random({20}), v});
        }},
+      unary("LogSoftmax"),
+      unary("LogSoftmax", {{"axis", std::int64_t{1}}}),
       unary("Softmax"),
       unary("Softmax", {{"axis", std::int64_t{1}}}),
       {"Softmax", "opset 11",
@@ -274,7 +257,8 @@ std::vector<Case> move_cases() {
 
 std::vector<Case> all_cases() {
   std::vector<Case> all;
-  for (const auto& some : {layer_cases(), function_cases(), window_cases(), move_cases()})
+  for (const auto& some :
+       {layer_cases(), function_cases(), window_cases(), move_cases(), pointwise_cases(), pattern_cases()})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }

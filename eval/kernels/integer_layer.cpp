@@ -1,0 +1,138 @@
+#include "eval/kernels/integer_layer.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "eval/kernels/builder.hpp"
+
+namespace bitplan {
+
+namespace {
+
+using Forward = dnnl::convolution_forward;
+using Type = dnnl::memory::data_type;
+
+/// Implementations that multiply 8 bits and add in 32 (VNNI, AMX); the others add pairs in 16 bits and saturate.
+bool is_exact(const std::string& implementation) {
+  return !is_reference(implementation) &&
+         (implementation.find("vnni") != std::string::npos || implementation.find("amx") != std::string::npos);
+}
+
+Layout signed_bytes(const Dims& dims, const Dims& strides) { return Layout(dims, Type::s8, strides); }
+
+std::vector<float> constant_bias(const Network& network, const Node& node, std::int64_t channels, float factor) {
+  const auto& values = network.tensor(node.inputs[2]).constant;
+  std::vector<float> bias(static_cast<std::size_t>(channels));
+  for (std::size_t c = 0; c < bias.size(); ++c) bias[c] = factor * values->values<float>()[values->size() == 1 ? 0 : c];
+  return bias;
+}
+
+/// A constant that adds one value a channel, or nothing at all.
+bool adds_channels(const Network& network, const Node& node, std::int64_t channels) {
+  if (node.inputs.size() < 3 || node.inputs[2] == kNoTensor) return true;
+  const auto& c = network.tensor(node.inputs[2]).constant;
+  if (!c) return false;
+  const bool row =
+      static_cast<std::int64_t>(c->size()) == channels && !c->shape().empty() && c->shape().back() == channels;
+  return row || c->size() == 1;
+}
+
+std::optional<IntegerLayer> convolution(const Network& network, const Layer& layer) {
+  IntegerLayer result{.plan = plan_convolution(network, layer)};
+  if (network.tensor(layer.output).shape.size() != 4) return std::nullopt;
+  result.onnx = signed_bytes(result.plan.weights, plain_placement(result.plan.weights).strides);
+  return result;
+}
+
+std::optional<IntegerLayer> product(const Network& network, const Layer& layer, const Node& node) {
+  const Shape &x = network.tensor(layer.input).shape, &w = network.tensor(layer.weight).shape;
+  if (x.size() < 2 || w.size() != 2 || node.integer("transA", 0) != 0) return std::nullopt;
+  const bool transposed = node.op == "Gemm" && node.integer("transB", 0) != 0;
+  const std::int64_t k = w[transposed ? 1 : 0], n = w[transposed ? 0 : 1];
+  IntegerLayer result{.plan = plan_product(element_count(x) / k, k, n), .product = true};
+  result.onnx = signed_bytes(result.plan.weights, transposed ? Dims{k, 1, 1, 1} : Dims{1, n, 1, 1});
+  if (node.op == "Gemm") result.factor = node.number("alpha", 1);
+  return result;
+}
+
+}  // namespace
+
+bool integer_kernels() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::avx2_vnni:
+    case dnnl::cpu_isa::avx512_core_vnni:
+    case dnnl::cpu_isa::avx512_core_bf16:
+    case dnnl::cpu_isa::avx512_core_amx:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Forward::primitive_desc describe_integer(const IntegerLayer& layer, IntegerForm form, const Layout& weights,
+                                         const Layout& target, const dnnl::post_ops& post_ops,
+                                         const dnnl::engine& engine) {
+  const ConvolutionPlan& plan = layer.plan;
+  dnnl::primitive_attr attributes = workspace_attributes();
+  attributes.set_post_ops(post_ops);
+  if (form == IntegerForm::shifted) attributes.set_zero_points(DNNL_ARG_SRC, 0, {DNNL_RUNTIME_S32_VAL});
+  const Forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+                           channels_last(plan.source, Type::u8), weights, plain_layout({plan.channels()}), target,
+                           plan.strides, plan.dilations, plan.pad_begin, plan.pad_end);
+  const Forward::primitive_desc pd(desc, attributes, engine, true);
+  return pd && is_exact(pd.impl_info_str()) ? pd : Forward::primitive_desc();
+}
+
+std::optional<IntegerLayer> integer_layer(const Network& network, const Layer& layer, const dnnl::engine& engine) {
+  const Node& node = network.node(layer.node);
+  if (!integer_kernels() || layer.weight != node.inputs[1] || network.tensor(layer.input).dtype != DType::f32)
+    return std::nullopt;
+  std::optional<IntegerLayer> result;
+  if (node.op == "Conv") result = convolution(network, layer);
+  if (node.op == "Gemm" || node.op == "MatMul") result = product(network, layer, node);
+  if (!result || !adds_channels(network, node, result->plan.channels())) return std::nullopt;
+  if (node.inputs.size() > 2 && node.inputs[2] != kNoTensor)
+    result->bias = constant_bias(network, node, result->plan.channels(), node.number("beta", 1));
+  const ConvolutionPlan& plan = result->plan;
+  dnnl::post_ops scale;
+  scale.append_binary(dnnl::algorithm::binary_mul, plain_layout({1, plan.channels(), 1, 1}));
+  for (const IntegerForm form : {IntegerForm::centered, IntegerForm::shifted}) {
+    const auto pd = describe_integer(*result, form, Layout(plan.weights, Type::s8, dnnl::memory::format_tag::any),
+                                     channels_last(plan.target, Type::f32), scale, engine);
+    if (pd) result->packed[static_cast<std::size_t>(form)] = pd.weights_desc();
+  }
+  if (!result->has(IntegerForm::centered)) return std::nullopt;
+  return result;
+}
+
+std::shared_ptr<const PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm form, const WeightView& view,
+                                               const QuantizedWeight& weight, const dnnl::engine& engine) {
+  const auto channels = static_cast<std::size_t>(view.channels);
+  const std::size_t parts = weight.scales.size();
+  if (weight.codes.empty() || (parts != 1 && parts != channels) || view.channels != layer.plan.channels()) return nullptr;
+  std::vector<std::int8_t> codes(weight.codes.size());
+  auto packed = std::make_shared<PackedWeight>();
+  packed->form = form;
+  packed->sums.resize(channels);
+  packed->scales.resize(channels);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const std::size_t channel = i / static_cast<std::size_t>(view.inner) % channels;
+    const std::int32_t code = weight.codes[i] - weight.zero_points[parts == 1 ? 0 : channel];
+    if (code < -128 || code > 127) return nullptr;
+    codes[i] = static_cast<std::int8_t>(code);
+    packed->sums[channel] += code;
+  }
+  for (std::size_t c = 0; c < channels; ++c) packed->scales[c] = layer.factor * weight.scales[parts == 1 ? 0 : c];
+
+  const Layout& layout = layer.packed[static_cast<std::size_t>(form)];
+  packed->engine = engine;
+  packed->memory = dnnl::memory(layout, engine);
+  packed->bytes = layout.get_size() + channels * (sizeof(float) + sizeof(std::int32_t));
+  dnnl::memory source(layer.onnx, engine, codes.data());
+  dnnl::stream stream(engine);
+  dnnl::reorder(source, packed->memory).execute(stream, source, packed->memory);
+  stream.wait();
+  return packed;
+}
+
+}  // namespace bitplan

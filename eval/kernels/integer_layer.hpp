@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "eval/kernels/convolution_plan.hpp"
+#include "eval/kernels/program.hpp"
+
+namespace bitplan {
+
+/// A layer as an 8-bit convolution with 32-bit accumulation. Its input are the codes u = q - q_min of the activation's
+/// quantizer (0 … 255), its weights w = q - z (-128 … 127); with s_x, s_w [channel] the two scales and z_x the zero
+/// point of u,
+///
+///   y = s_x s_w sum (u - z_x) w + b
+///
+/// Linear layers are 1x1 convolutions (plan_product). Channels last.
+struct IntegerLayer {
+  ConvolutionPlan plan;
+  bool product = false;            ///< a linear layer: reads and writes row-major tensors
+  Layout onnx{};                   ///< plan.weights in the file's order
+  std::array<Layout, 3> packed{};  ///< by IntegerForm; empty when that form has no fast kernel
+  float factor = 1;                ///< Gemm's alpha
+  std::vector<float> bias{};       ///< by channel, of Conv and Gemm; empty: none
+
+  bool has(IntegerForm form) const { return packed[static_cast<std::size_t>(form)].get_size() > 0; }
+};
+
+/// Nothing for a layer that has no such kernel: other operators, other ranks than images, CPUs whose 8-bit products
+/// saturate (without VNNI or AMX, oneDNN adds pairs of products in 16 bits).
+std::optional<IntegerLayer> integer_layer(const Network& network, const Layer& layer, const dnnl::engine& engine);
+
+/// How the product with `weights` (of a form) is computed into `target`. Empty when there is no fast kernel.
+dnnl::convolution_forward::primitive_desc describe_integer(const IntegerLayer& layer, IntegerForm form,
+                                                           const Layout& weights, const Layout& target,
+                                                           const dnnl::post_ops& post_ops, const dnnl::engine& engine);
+
+/// Which layers of a candidate are computed in integers. Programs are compiled for such a pattern.
+struct IntegerPattern {
+  std::shared_ptr<const std::vector<std::optional<IntegerLayer>>> layers;  ///< by LayerId
+  std::vector<IntegerForm> forms;                                          ///< by LayerId; empty: all float
+  std::shared_ptr<const Program>
+      floats;  ///< all float: layers that stay float share its packed weights; null: this is it
+};
+
+/// Weight codes as the kernel of a layer reads them, for one form; null when they do not fit: scales of groups, or a
+/// difference q - z beyond 8 bits.
+std::shared_ptr<const PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm form, const WeightView& view,
+                                               const QuantizedWeight& weight, const dnnl::engine& engine);
+
+}  // namespace bitplan

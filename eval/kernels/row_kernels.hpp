@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+
+#include "quant/isa.hpp"
+
+namespace bitplan {
+
+/// Softmax of one row in place: y = exp(x - max) / sum exp(x - max) for x = row (+ mask, when not null).
+/// A row of -infinities alone is NaN, as by definition.
+void softmax_row(Isa isa, float* row, const float* mask, std::size_t n);
+
+/// One row of LayerNormalization (centered) or RMSNormalization; scale and bias of n values or null. y may be x.
+struct NormRow {
+  const float* scale = nullptr;
+  const float* bias = nullptr;
+  float epsilon = 0;
+  bool centered = true;
+};
+void norm_row(Isa isa, const NormRow& norm, const float* x, float* y, std::size_t n);
+
+/// y = x cos + rotate(x) sin for a row of n values, rotate(x) = [-second half, first half]. y is not x.
+void rotary_row(Isa isa, const float* x, const float* cos, const float* sin, float* y, std::size_t n);
+
+}  // namespace bitplan
