@@ -12,6 +12,7 @@
 #include "eval/dataset_checks.hpp"
 #include "eval/evaluator_calibration.hpp"
 #include "eval/evaluator_data.hpp"
+#include "eval/evaluator_references.hpp"
 #include "eval/evaluator_weights.hpp"
 
 namespace bitplan {
@@ -34,11 +35,13 @@ struct Evaluator::Impl {
   EvaluatorSpec spec;
   Executor executor;
   WeightCache weights;
-  std::vector<Executor::WorkspacePtr> workspaces;             ///< by worker
-  std::array<std::unique_ptr<ChunkedData>, 3> data;           ///< by Role; null when not given
-  std::array<std::vector<std::vector<float>>, 3> references;  ///< by Role, chunk: float outputs of the valid samples
+  mutable PrefixCache prefixes;
+  std::uint64_t evaluations = 0;                     ///< calls of measure()
+  References references;                             ///< float outputs of the valid samples of each chunk
+  std::vector<Executor::WorkspacePtr> workspaces;    ///< by worker
+  std::array<std::unique_ptr<ChunkedData>, 3> data;  ///< by Role; null when not given
   Calibration calibration;
-  bool classes = false;  ///< the first output is class logits
+  std::optional<SequenceForm> form;  ///< positions and classes of the first output; nothing: no classes
   std::mutex measuring;
   mutable std::mutex quantizers_mutex;
   mutable std::map<std::pair<SiteId, ChoiceId>, Affine> quantizers;  ///< memo: the mse observer searches a grid
@@ -49,8 +52,13 @@ struct Evaluator::Impl {
   void check_output() const;
   Affine quantizer(SiteId site, ChoiceId choice) const;
   Candidate candidate(const Assignment& assignment, const std::atomic<bool>* stop);
+  /// `evaluation`: of which measure(); 0 for the float network's own outputs.
+  void run(Executor::Workspace& workspace, Role role, int index, const Chunk& chunk, const Candidate& candidate,
+           std::uint64_t evaluation) const;
   std::span<const float> first_output(const Executor::Workspace& workspace, const Chunk& chunk) const;
-  const std::vector<float>& reference(Role role, int index, const Chunk& chunk, Executor::Workspace& workspace);
+  std::vector<float> float_output(Role role, int index, const Chunk& chunk, Executor::Workspace& workspace) const;
+  LossSums losses_of(std::span<const float> expected, std::span<const float> output, const Chunk& chunk) const;
+  bool fits_labels(std::size_t labels, std::int64_t samples) const;
   LossSums measure_chunk(const Candidate& candidate, bool all_float, Role role, int index,
                          Executor::Workspace& workspace);
 };
@@ -61,16 +69,19 @@ Evaluator::Impl::Impl(std::shared_ptr<const Network> net, std::shared_ptr<const 
       choices(std::move(table)),
       spec(s),
       executor(network),
-      weights(executor, *choices, s.cache_bytes) {
+      weights(executor, *choices, s.arithmetic, s.cache_bytes - s.cache_bytes / 2),
+      prefixes(s.cache_bytes / 2),
+      references(s.reference_bytes) {
   check_output();
+  if (spec.arithmetic == Arithmetic::integer && !integer_kernels())
+    throw InputError("run.arithmetic is integer, but this CPU has no exact 8-bit products (VNNI or AMX); use auto");
   find_observer(spec.observer.name);  // a wrong name shows before any work
   workspaces.resize(static_cast<std::size_t>(spec.threads > 0 ? spec.threads : default_threads()));
-  classes = class_count(*network).has_value();
+  form = output_form(*network);
   const std::array specs{&spec.calibration, &spec.selection, &spec.holdout};
   for (std::size_t r = 0; r < specs.size(); ++r) {
     if (specs[r]->kind.empty()) continue;
     data[r] = std::make_unique<ChunkedData>(*specs[r], *network, kKeepInputBytes);
-    references[r].resize(static_cast<std::size_t>(data[r]->chunks()));
   }
   if (data[0]) calibration = calibrate(executor, *data[0], spec.observer, workspaces);
 }
@@ -112,14 +123,21 @@ Affine Evaluator::Impl::quantizer(SiteId site, ChoiceId id) const {
 Candidate Evaluator::Impl::candidate(const Assignment& assignment, const std::atomic<bool>* stop) {
   assert(assignment.size() == network->sites.size());
   Candidate candidate;
-  candidate.weights = weights.get(assignment, static_cast<int>(workspaces.size()), stop);
   candidate.activations.resize(network->sites.size());
   for (const auto& site : network->sites) {
     const auto s = static_cast<std::size_t>(site.id);
     if (site.kind == Site::Kind::activation && !(*choices)[assignment[s]].is_float)
       candidate.activations[s] = quantizer(site.id, assignment[s]);
   }
+  candidate.weights = weights.get(assignment, candidate.activations, static_cast<int>(workspaces.size()), stop);
   return candidate;
+}
+
+void Evaluator::Impl::run(Executor::Workspace& workspace, Role role, int index, const Chunk& chunk,
+                          const Candidate& candidate, std::uint64_t evaluation) const {
+  const auto key = static_cast<std::uint64_t>(role) << 32 | static_cast<std::uint64_t>(index);
+  const PrefixReuse reuse{&prefixes, key, evaluation};
+  executor.run(workspace, chunk.inputs, candidate, nullptr, spec.cache_bytes > 0 ? &reuse : nullptr);
 }
 
 std::span<const float> Evaluator::Impl::first_output(const Executor::Workspace& workspace, const Chunk& chunk) const {
@@ -127,11 +145,9 @@ std::span<const float> Evaluator::Impl::first_output(const Executor::Workspace& 
   return all.first(all.size() / static_cast<std::size_t>(network->batch) * static_cast<std::size_t>(chunk.valid));
 }
 
-const std::vector<float>& Evaluator::Impl::reference(Role role, int index, const Chunk& chunk,
-                                                     Executor::Workspace& workspace) {
-  auto& kept = references[static_cast<std::size_t>(role)][static_cast<std::size_t>(index)];
-  if (!kept.empty()) return kept;
-  executor.run(workspace, chunk.inputs, {});
+std::vector<float> Evaluator::Impl::float_output(Role role, int index, const Chunk& chunk,
+                                                 Executor::Workspace& workspace) const {
+  run(workspace, role, index, chunk, {}, 0);
   const auto output = first_output(workspace, chunk);
   const auto bad = std::find_if(output.begin(), output.end(), [](float v) { return !std::isfinite(v); });
   if (bad != output.end()) {
@@ -139,27 +155,43 @@ const std::vector<float>& Evaluator::Impl::reference(Role role, int index, const
     throw InputError("the float network gives NaN or infinite values for sample " + std::to_string(sample) +
                      " (counted from 0) of the " + std::string(name_of(role)) + " data");
   }
-  kept.assign(output.begin(), output.end());
-  return kept;
+  return {output.begin(), output.end()};
+}
+
+/// Labels are of use when there is one for each position of the output.
+bool Evaluator::Impl::fits_labels(std::size_t labels, std::int64_t samples) const {
+  return form && static_cast<std::int64_t>(labels) == samples * form->positions;
 }
 
 LossSums Evaluator::Impl::measure_chunk(const Candidate& candidate, bool all_float, Role role, int index,
                                         Executor::Workspace& workspace) {
   const auto chunk = given(role).chunk(index);
-  const std::span<const float> expected = reference(role, index, *chunk, workspace);
+  const auto reference =
+      references.get(static_cast<int>(role), index, [&] { return float_output(role, index, *chunk, workspace); });
+  const std::span<const float> expected = *reference;
   std::span<const float> output = expected;
   if (!all_float) {
-    executor.run(workspace, chunk->inputs, candidate);
+    run(workspace, role, index, *chunk, candidate, evaluations);
     output = first_output(workspace, *chunk);
   }
-  const auto width = expected.size() / static_cast<std::size_t>(chunk->valid);
+  return losses_of(expected, output, *chunk);
+}
+
+LossSums Evaluator::Impl::losses_of(std::span<const float> expected, std::span<const float> output,
+                                    const Chunk& chunk) const {
+  const auto width = expected.size() / static_cast<std::size_t>(chunk.valid);
+  const bool labelled = fits_labels(chunk.labels.size(), chunk.valid);
   LossSums sums;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(chunk->valid); ++i) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(chunk.valid); ++i) {
     const auto z = expected.subspan(i * width, width), y = output.subspan(i * width, width);
-    if (classes)
-      add_sample(sums, z, y, chunk->labels.empty() ? -1 : chunk->labels[i]);
-    else
+    if (!form) {
       add_values(sums, z, y);
+      continue;
+    }
+    std::span<const std::int64_t> labels;
+    const auto positions = static_cast<std::size_t>(form->positions);
+    if (labelled) labels = std::span(chunk.labels).subspan(i * positions, positions);
+    add_sample(sums, z, y, static_cast<std::size_t>(form->classes), labels);
   }
   return sums;
 }
@@ -181,7 +213,8 @@ std::int64_t Evaluator::samples(Role role) const {
 
 bool Evaluator::has_labels(Role role) const {
   const auto& data = impl_->data[static_cast<std::size_t>(role)];
-  return data && data->data().has_labels();
+  if (!data || !data->data().has_labels()) return false;
+  return impl_->fits_labels(data->data().read(0, 1).labels.size(), 1);
 }
 
 std::string Evaluator::data_fingerprint(Role role) const { return fingerprint(impl_->given(role).data()); }
@@ -190,13 +223,17 @@ const std::vector<std::string>& Evaluator::notes() const { return impl_->calibra
 
 std::optional<std::string> Evaluator::refusal(const Metric& metric, Role role) const {
   const auto problem = "metric '" + std::string(metric.name) + "' ";
-  if (chunks(role) == 0) return problem + "needs data." + std::string(name_of(role));
+  const auto name = std::string(name_of(role));
+  if (chunks(role) == 0) return problem + "needs data." + name;
   const auto& output = impl_->network->tensor(impl_->network->outputs[0]);
-  if (metric.needs_classes && !impl_->classes)
-    return problem + "needs class logits [N, C]; the output '" + output.name + "' is " + to_string(output.shape) +
-           "; use mse, sqnr_db or cosine";
+  const auto is = "; the output '" + output.name + "' is " + to_string(output.shape);
+  const auto& form = impl_->form;
+  if (metric.needs_classes && !form)
+    return problem + "needs class logits [N, C] or [N, T, C]" + is + "; use mse, sqnr_db or cosine";
+  if (metric.needs_sequence && !sequence_form(*impl_->network)) return problem + "needs logits [N, T, C]" + is;
   if (metric.needs_labels && !has_labels(role))
-    return problem + "needs labels, data." + std::string(name_of(role)) + " has none";
+    return problem + "needs labels, data." + name + " has none" +
+           (form && form->positions > 1 ? " for each of the " + std::to_string(form->positions) + " positions" : "");
   return std::nullopt;
 }
 
@@ -204,6 +241,7 @@ std::vector<LossSums> Evaluator::measure(const Assignment& assignment, Role role
                                          const std::atomic<bool>* stop) {
   const std::scoped_lock lock(impl_->measuring);
   impl_->given(role);
+  ++impl_->evaluations;
   assert(range.first >= 0 && range.count >= 0 && range.first + range.count <= chunks(role));
   const auto candidate = impl_->candidate(assignment, stop);
   const auto is_float = [&](ChoiceId id) { return (*impl_->choices)[id].is_float; };
@@ -218,11 +256,14 @@ std::vector<LossSums> Evaluator::measure(const Assignment& assignment, Role role
   return sums;
 }
 
+PrefixCache::Counts Evaluator::prefix_counts() const { return impl_->prefixes.counts(); }
+
 Affine Evaluator::activation_quantizer(SiteId site, ChoiceId choice) const { return impl_->quantizer(site, choice); }
 
 QuantizedWeight Evaluator::quantized_weight(LayerId layer, ChoiceId choice) const {
   const auto& network = *impl_->network;
-  return quantize_site(network, network.weight_site[static_cast<std::size_t>(layer)], (*impl_->choices)[choice]);
+  const auto site = network.weight_site[static_cast<std::size_t>(layer)];
+  return in_layout_of(network.layer(layer), quantize_site(network, site, (*impl_->choices)[choice]));
 }
 
 }  // namespace bitplan

@@ -8,9 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "eval/arithmetic.hpp"
 #include "eval/dataset.hpp"
 #include "eval/executor.hpp"
 #include "eval/losses.hpp"
+#include "eval/prefix_cache.hpp"
 #include "quant/choice.hpp"
 #include "quant/observer.hpp"
 #include "quant/weight_quantizer.hpp"
@@ -30,18 +32,26 @@ struct EvaluatorSpec {
   DataSpec calibration, selection, holdout;
   ObserverSpec observer;  ///< of all activation sites
   int threads = 0;
-  std::size_t cache_bytes = std::size_t{2} << 30;  ///< packed quantized weights kept for reuse
+  Arithmetic arithmetic = Arithmetic::automatic;
+  /// Half of it for packed quantized weights, half for activations where later candidates may begin; 0: neither is
+  /// kept.
+  std::size_t cache_bytes = std::size_t{2} << 30;
+  std::size_t reference_bytes = std::size_t{1} << 30;  ///< outputs of the float network kept, all roles together
 };
 
 /// Measures assignments on real data: one per rank. Calibrates at construction (float run over the calibration data,
-/// one observer an activation site), keeps the float network's outputs of each chunk it has seen, and memoizes
-/// quantized packed weights by (layer, choice) within cache_bytes (least recently used go first). Chunks are spread
+/// one observer an activation site), keeps outputs of the float network within reference_bytes (beyond them it runs the
+/// float network again, with the same result to the bit), and memoizes
+/// quantized packed weights by (layer, choice) within half of cache_bytes (least recently used go first). A candidate
+/// that equals others up to some layer begins there (eval/prefix_cache.hpp, the other half). Chunks are spread
 /// over threads, one whole forward pass each; the sums of each chunk come back in chunk order. They are the same to the
 /// bit for any number of threads and any cut into ranges. Prepared inputs are kept up to 1 GiB a role. The last chunk
 /// is padded by repeating its last sample; neither losses nor observers see the padding (but see notes()).
 ///
-/// A sample's losses come from the network's first output, flattened. kl, top1, top5, nll and agreement need class
-/// logits [N, C] (or [N, C, 1, 1]); for other outputs refusal() says why not.
+/// A sample's losses come from the network's first output. Of class logits [N, C] (or [N, C, 1, 1]) a sample has one
+/// position, of [N, T, C] it has T, and its losses are the means over them (losses.hpp); top1, top5, nll and perplexity
+/// need a label for each position (negative: none). Other outputs are flattened and have mse, sqnr_db and cosine only;
+/// refusal() says why not more.
 ///
 /// Throws InputError: data that do not open, fit or read; NaN or infinite outputs or activations of the float network;
 /// an activation choice that is not per tensor; a role that was not given (DataSpec without kind).
@@ -69,6 +79,9 @@ class Evaluator {
   /// The quantizer that a site's activation gets, and the quantized weight of a layer, as measured with: for the plan.
   Affine activation_quantizer(SiteId site, ChoiceId choice) const;
   QuantizedWeight quantized_weight(LayerId layer, ChoiceId choice) const;
+
+  /// How often a run began where an earlier one was, for `bench` and tests.
+  PrefixCache::Counts prefix_counts() const;
 
  private:
   struct Impl;

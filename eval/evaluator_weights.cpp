@@ -1,5 +1,7 @@
 #include "eval/evaluator_weights.hpp"
 
+#include <algorithm>
+
 #include "core/error.hpp"
 #include "core/parallel.hpp"
 
@@ -16,17 +18,68 @@ QuantizedWeight quantize_site(const Network& network, SiteId id, const Choice& c
   }
 }
 
-std::vector<WeightCache::Packed> WeightCache::get(const Assignment& assignment, int threads,
+namespace {
+
+/// The [rows, columns] matrix that lies in `from` as [columns, rows].
+template <class T>
+std::vector<T> transposed(const std::vector<T>& from, std::size_t rows, std::size_t columns) {
+  std::vector<T> to(from.size());
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; !from.empty() && c < columns; ++c) to[r * columns + c] = from[c * rows + r];
+  return to;
+}
+
+}  // namespace
+
+QuantizedWeight in_layout_of(const Layer& layer, QuantizedWeight of_site) {
+  if (!layer.weight_transposed) return of_site;
+  const auto rows = static_cast<std::size_t>(layer.weight_shape[0]);
+  const auto columns = static_cast<std::size_t>(layer.weight_shape[1]);
+  of_site.values = transposed(of_site.values, rows, columns);
+  of_site.codes = transposed(of_site.codes, rows, columns);
+  return of_site;
+}
+
+std::vector<IntegerForm> WeightCache::forms_of(const Assignment& assignment,
+                                               std::span<const std::optional<Affine>> activations) const {
+  const auto& network = executor_.network();
+  std::vector<IntegerForm> forms(network.layers.size(), IntegerForm::none);
+  if (arithmetic_ == Arithmetic::floating) return forms;
+  std::int64_t all = 0, integer = 0;
+  for (const Layer& layer : network.layers) {
+    const auto l = static_cast<std::size_t>(layer.id);
+    all += layer.macs;
+    const SiteId input = network.input_site[l];
+    if (input < 0 || !activations[static_cast<std::size_t>(input)]) continue;
+    const Choice& choice = choices_[assignment[static_cast<std::size_t>(network.weight_site[l])]];
+    if (choice.is_float || choice.bits > 8 || choice.granularity.kind == Granularity::Kind::group) continue;
+    forms[l] = executor_.integer_form(layer.id, *activations[static_cast<std::size_t>(input)]);
+    if (forms[l] != IntegerForm::none) integer += layer.macs;
+  }
+  if (arithmetic_ == Arithmetic::automatic && 2 * integer < all) std::ranges::fill(forms, IntegerForm::none);
+  return forms;
+}
+
+WeightCache::Packed WeightCache::pack(const Layer& layer, IntegerForm form, const QuantizedWeight& of_site) const {
+  const QuantizedWeight weight = in_layout_of(layer, of_site);
+  if (form != IntegerForm::none)
+    if (auto codes = executor_.pack(layer.id, form, weight)) return codes;
+  return executor_.pack(layer.id, weight.values);
+}
+
+std::vector<WeightCache::Packed> WeightCache::get(const Assignment& assignment,
+                                                  std::span<const std::optional<Affine>> activations, int threads,
                                                   const std::atomic<bool>* stop) {
   const auto& network = executor_.network();
   std::vector<Packed> weights(network.layers.size());
+  const std::vector<IntegerForm> forms = forms_of(assignment, activations);
   std::vector<SiteId> missing;
   for (const auto& site : network.sites) {
     const auto choice = assignment[static_cast<std::size_t>(site.id)];
     if (site.kind != Site::Kind::weight || choices_[choice].is_float) continue;
     bool complete = true;
     for (const auto layer : site.layers) {
-      const auto found = index_.find({layer, choice});
+      const auto found = index_.find({layer, choice, forms[static_cast<std::size_t>(layer)]});
       complete = complete && found != index_.end();
       if (found == index_.end()) continue;
       entries_.splice(entries_.begin(), entries_, found->second);
@@ -39,11 +92,13 @@ std::vector<WeightCache::Packed> WeightCache::get(const Assignment& assignment, 
     const auto& site = network.site(missing[i]);
     const auto quantized = quantize_site(network, site.id, choices_[assignment[static_cast<std::size_t>(site.id)]]);
     for (const auto layer : site.layers)
-      weights[static_cast<std::size_t>(layer)] = executor_.pack(layer, quantized.values);
+      weights[static_cast<std::size_t>(layer)] =
+          pack(network.layer(layer), forms[static_cast<std::size_t>(layer)], quantized);
   });
   for (const auto id : missing)
     for (const auto layer : network.site(id).layers)
-      keep({layer, assignment[static_cast<std::size_t>(id)]}, weights[static_cast<std::size_t>(layer)]);
+      keep({layer, assignment[static_cast<std::size_t>(id)], forms[static_cast<std::size_t>(layer)]},
+           weights[static_cast<std::size_t>(layer)]);
   return weights;
 }
 

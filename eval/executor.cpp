@@ -1,91 +1,73 @@
 #include "eval/executor.hpp"
 
-#include <sys/mman.h>
-
 #include <cstring>
-#include <new>
+#include <limits>
 
 #include "core/error.hpp"
 #include "core/parallel.hpp"
-#include "eval/executor_compile.hpp"
-#include "eval/kernels/program.hpp"
+#include "eval/executor_programs.hpp"
+#include "eval/executor_workspace.hpp"
+#include "eval/kernels/integer_layer.hpp"
+#include "eval/prefix_run.hpp"
 
 namespace bitplan {
 
-namespace {
-
-constexpr std::align_val_t kHugePage{std::size_t{1} << 21};
-
-struct HugePageDelete {
-  void operator()(std::byte* p) const { ::operator delete(p, kHugePage); }
-};
-
-using Arena = std::unique_ptr<std::byte[], HugePageDelete>;
-
-/// Memory in huge pages where the kernel gives them: measured 1.1 to 1.3 times as fast, as activations pass through
-/// many more small pages than the CPU's address caches hold.
-Arena make_arena(std::size_t bytes) {
-  Arena arena(static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes, 1), kHugePage)));
-  ::madvise(arena.get(), bytes, MADV_HUGEPAGE);  // advice only: no matter when it is refused
-  return arena;
-}
-
-}  // namespace
-
 struct Executor::Impl {
-  Program program;
-};
+  std::shared_ptr<const Network> network;
+  mutable ExecutorPrograms programs;
 
-class Executor::Workspace {
- public:
-  explicit Workspace(const Program& p) : program(p), arena(make_arena(p.arena_bytes)), stream(p.engine) {
-    memories.reserve(p.values.size());
-    std::size_t most = 0;
-    for (std::size_t v = 0; v < p.values.size(); ++v) {
-      const Value& value = p.values[v];
-      if (value.layout.get_size() == 0) {
-        memories.emplace_back();
-        continue;
-      }
-      // oneDNN's memory handles are not const; constants are only ever bound to inputs.
-      void* data = value.constant ? const_cast<std::byte*>(value.constant.get()) : arena.get() + p.offsets[v];
-      memories.emplace_back(value.layout, p.engine, data);
-    }
-    for (const ProgramStep& step : p.steps) most = std::max(most, step.reads.size() + step.writes.size());
-    arguments.reserve(most + 8);
-  }
-
-  const Program& program;
-  Arena arena;
-  dnnl::stream stream;
-  std::vector<dnnl::memory> memories;
-  std::vector<dnnl_exec_arg_t> arguments;
-  std::vector<float> tapped;
+  Impl(std::shared_ptr<const Network> net, bool fuse) : network(net), programs(std::move(net), fuse) {}
 };
 
 void Executor::WorkspaceDeleter::operator()(Workspace* workspace) const { delete workspace; }
 
-Executor::Executor(std::shared_ptr<const Network> network, bool fuse) : impl_(std::make_unique<Impl>()) {
-  // oneDNN lays its primitives out for as many threads as OpenMP offers: one, inside parallel_for.
-  parallel_for(1, 1, [&](std::size_t, int) { impl_->program = compile_program(std::move(network), fuse); });
-}
+Executor::Executor(std::shared_ptr<const Network> network, bool fuse)
+    : impl_(std::make_unique<Impl>(std::move(network), fuse)) {}
 
 Executor::~Executor() = default;
 
-const Network& Executor::network() const { return *impl_->program.network; }
+const Network& Executor::network() const { return *impl_->network; }
+
+namespace {
+
+void check_size(const Network& network, LayerId layer, const Shape& shape, std::size_t size) {
+  if (static_cast<std::int64_t>(size) == element_count(shape)) return;
+  throw InputError("weight of layer '" + network.layer(layer).names.node + "' has " + std::to_string(size) +
+                   " values; its shape " + to_string(shape) + " has " + std::to_string(element_count(shape)));
+}
+
+}  // namespace
 
 std::shared_ptr<const PackedWeight> Executor::pack(LayerId layer, std::span<const float> values) const {
-  const Packing& packing = impl_->program.layers.at(static_cast<std::size_t>(layer));
-  if (static_cast<std::int64_t>(values.size()) != element_count(packing.shape))
-    throw InputError("weight of layer '" + network().layer(layer).names.node + "' has " +
-                     std::to_string(values.size()) + " values; its shape " + to_string(packing.shape) + " has " +
-                     std::to_string(element_count(packing.shape)));
-  return pack_weight(packing, impl_->program.engine, values);
+  const Program& program = impl_->programs.floats();
+  const Packing& packing = program.layers.at(static_cast<std::size_t>(layer));
+  check_size(network(), layer, packing.shape, values.size());
+  return pack_weight(packing, program.engine, values);
+}
+
+IntegerForm Executor::integer_form(LayerId id, const Affine& input) const {
+  const IntegerLayer* layer = impl_->programs.integer_layer(id);
+  if (!layer || input.q_max - input.q_min > 255) return IntegerForm::none;
+  if (input.zero_point == input.q_min || !layer->plan.has_padding()) return IntegerForm::centered;
+  return layer->has(IntegerForm::shifted) ? IntegerForm::shifted : IntegerForm::none;
+}
+
+std::shared_ptr<const PackedWeight> Executor::pack(LayerId id, IntegerForm form, const QuantizedWeight& weight) const {
+  const IntegerLayer* integer = impl_->programs.integer_layer(id);
+  assert(integer && integer->has(form));
+  const Layer& layer = network().layer(id);
+  check_size(network(), id, layer.weight_shape, weight.codes.size());
+  return pack_codes(*integer, form, WeightView::of(layer.weight_shape, layer.channel_axis), weight,
+                    impl_->programs.floats().engine);
 }
 
 std::size_t Executor::bytes(const PackedWeight& weight) { return weight.bytes; }
 
-Executor::WorkspacePtr Executor::make_workspace() const { return WorkspacePtr(new Workspace(impl_->program)); }
+IntegerForm Executor::form(const PackedWeight& weight) { return weight.form; }
+
+Executor::WorkspacePtr Executor::make_workspace() const {
+  return WorkspacePtr(new Workspace(impl_->programs.floats()));
+}
 
 namespace {
 
@@ -104,43 +86,69 @@ void check_inputs(const Network& net, std::span<const Tensor> inputs) {
   }
 }
 
+void make_nan(const Program& program, std::byte* arena) {
+  for (const ValueId id : program.outputs) {
+    const Value& value = program.values[static_cast<std::size_t>(id)];
+    if (value.dtype != DType::f32 || value.constant) continue;
+    auto* data = reinterpret_cast<float*>(arena + program.offsets[static_cast<std::size_t>(id)]);
+    std::fill_n(data, element_count(value.shape), std::numeric_limits<float>::quiet_NaN());
+  }
+}
+
 }  // namespace
 
-void Executor::run(Workspace& w, std::span<const Tensor> inputs, const Candidate& candidate, const Tap* tap) const {
-  const Program& program = impl_->program;
-  assert(&w.program == &program && "a workspace belongs to its executor");
+void Executor::run(Workspace& w, std::span<const Tensor> inputs, const Candidate& candidate, const Tap* tap,
+                   const PrefixReuse* reuse) const {
   check_inputs(network(), inputs);
-  Frame frame{program,     w.arena.get(), w.memories, w.stream,
-              w.arguments, w.tapped,      candidate,  tap && *tap ? tap : nullptr};
-  for (std::size_t i = 0; i < inputs.size(); ++i)
+  const Workspace::Bound& bound = w.bind(impl_->programs.of(candidate));
+  const Program& program = *bound.program;
+  w.last = &program;
+  bool invalid = false;
+  Frame frame{program,     w.arena(), bound.memories, w.stream,
+              w.arguments, w.tapped,  candidate,      tap && *tap ? tap : nullptr,
+              &invalid};
+  PrefixRun prefix(*program.checkpoints, candidate, frame.tap ? nullptr : reuse, w.arena());
+  for (std::size_t i = 0; i < inputs.size() && prefix.first_step() == 0; ++i)
     if (inputs[i].byte_size() > 0)
       std::memcpy(frame.write(program.inputs[i]), inputs[i].bytes(), inputs[i].byte_size());
   // Primitives were laid out for one thread; here OpenMP has one too, wherever run is called from.
-  parallel_for(1, 1, [&frame](std::size_t, int) {
-    for (const ProgramStep& step : frame.program.steps) step.step->run(frame);
+  parallel_for(1, 1, [&](std::size_t, int) {
+    for (std::size_t i = prefix.first_step(); i < program.steps.size(); ++i) {
+      if (!invalid) prefix.before(i);  // what is stored must not forget that
+      program.steps[i].step->run(frame);
+    }
   });
+  if (invalid) make_nan(program, w.arena());
 }
 
-Tensor Executor::output(const Workspace& w, std::size_t i) const {
-  const Program& program = impl_->program;
+namespace {
+
+const std::byte* output_data(const Program& program, const std::byte* arena, std::size_t i) {
   const auto id = static_cast<std::size_t>(program.outputs.at(i));
   const Value& value = program.values[id];
-  Tensor result(value.dtype, network().tensor(network().outputs[i]).shape);
-  const std::byte* data = value.constant ? value.constant.get() : w.arena.get() + program.offsets[id];
-  if (result.byte_size() > 0) std::memcpy(result.mutable_bytes(), data, result.byte_size());
+  return value.constant ? value.constant.get() : arena + program.offsets[id];
+}
+
+}  // namespace
+
+Tensor Executor::output(const Workspace& w, std::size_t i) const {
+  assert(w.last && "outputs come from a run");
+  const TensorInfo& info = network().tensor(network().outputs.at(i));
+  Tensor result(info.dtype, info.shape);
+  if (result.byte_size() > 0)
+    std::memcpy(result.mutable_bytes(), output_data(*w.last, w.arena(), i), result.byte_size());
   return result;
 }
 
 std::span<const float> Executor::output_values(const Workspace& w, std::size_t i) const {
-  const Program& program = impl_->program;
-  const auto id = static_cast<std::size_t>(program.outputs.at(i));
-  const Value& value = program.values[id];
-  assert(value.dtype == DType::f32);
-  const std::byte* data = value.constant ? value.constant.get() : w.arena.get() + program.offsets[id];
-  return {reinterpret_cast<const float*>(data), static_cast<std::size_t>(element_count(value.shape))};
+  assert(w.last && "outputs come from a run");
+  const TensorInfo& info = network().tensor(network().outputs.at(i));
+  assert(info.dtype == DType::f32);
+  return {reinterpret_cast<const float*>(output_data(*w.last, w.arena(), i)),
+          static_cast<std::size_t>(element_count(info.shape))};
 }
 
-std::size_t Executor::workspace_bytes() const { return impl_->program.arena_bytes; }
-std::size_t Executor::naive_workspace_bytes() const { return impl_->program.naive_bytes; }
+std::size_t Executor::workspace_bytes() const { return impl_->programs.floats().arena_bytes; }
+std::size_t Executor::naive_workspace_bytes() const { return impl_->programs.floats().naive_bytes; }
 
 }  // namespace bitplan

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,16 +10,39 @@
 #include "core/tensor.hpp"
 #include "model/network.hpp"
 #include "quant/affine.hpp"
+#include "quant/weight_quantizer.hpp"
 
 namespace bitplan {
 
 /// The weight of one layer in the layout that its kernel wants; immutable, shared by threads and candidates.
 class PackedWeight;
 
-/// What differs between candidates. Null or empty means float.
+/// How a layer is computed in 8-bit integers with 32-bit accumulation.
+enum class IntegerForm : std::uint8_t {
+  none,      ///< not at all: fake-quantized, in float
+  centered,  ///< the input's zero point is taken out of the sum once a channel: layers without padding, or zero at code
+             ///< 0
+  shifted    ///< the kernel subtracts the zero point as it goes, and pads with it
+};
+
+/// Whether this CPU adds 8-bit products in 32 bits (VNNI, AMX). Without that no layer has an integer form: older
+/// instructions add pairs of products in 16 bits, which saturates.
+bool integer_kernels();
+
+/// What differs between candidates. Null or empty means float. A layer runs in integers when its packed weight has a
+/// form (Executor::pack with one); its input must be quantized to at most 256 levels then.
 struct Candidate {
   std::vector<std::shared_ptr<const PackedWeight>> weights;  ///< by LayerId; null: the float weight
   std::vector<std::optional<Affine>> activations;            ///< by SiteId (activation sites used only); none: float
+};
+
+class PrefixCache;
+
+/// Lets a run begin with the activations of an earlier one whose choices are the same up to there.
+struct PrefixReuse {
+  PrefixCache* cache = nullptr;
+  std::uint64_t chunk = 0;       ///< names the inputs: never the same number for others
+  std::uint64_t evaluation = 0;  ///< names the candidate's evaluation: the same for its runs on other inputs
 };
 
 /// Runs a Network with oneDNN. Primitives are made once for one thread, float weights are packed once; a run allocates
@@ -43,8 +67,14 @@ class Executor {
 
   /// Packs weight values (the layer's own ONNX layout and size) for this layer.
   std::shared_ptr<const PackedWeight> pack(LayerId layer, std::span<const float> values) const;
+  /// The form in which the layer can be computed in integers with this quantizer of its input; none when it cannot: no
+  /// such kernel for the operator and its shapes, more than 256 levels, a CPU without exact 8-bit products.
+  IntegerForm integer_form(LayerId layer, const Affine& input) const;
+  /// Packs weight codes for that form. Null when they do not fit: scales of groups, q - z beyond 8 bits.
+  std::shared_ptr<const PackedWeight> pack(LayerId layer, IntegerForm form, const QuantizedWeight& weight) const;
   /// Bytes a packed weight holds, for bounded caches.
   static std::size_t bytes(const PackedWeight& weight);
+  static IntegerForm form(const PackedWeight& weight);
 
   /// Memory of one thread: activations, scratch, memory handles.
   class Workspace;
@@ -58,8 +88,9 @@ class Executor {
   using Tap = std::function<void(SiteId site, std::span<const float> values)>;
 
   /// Runs the network on `inputs` (shapes as network.inputs). The results stay in the workspace until the next run.
-  void run(Workspace& workspace, std::span<const Tensor> inputs, const Candidate& candidate,
-           const Tap* tap = nullptr) const;
+  /// With `reuse` (not together with a tap) they are the same to the bit.
+  void run(Workspace& workspace, std::span<const Tensor> inputs, const Candidate& candidate, const Tap* tap = nullptr,
+           const PrefixReuse* reuse = nullptr) const;
 
   /// Output i of the last run, plain row-major, shape as network.outputs[i]. Float outputs only for output_values().
   std::span<const float> output_values(const Workspace& workspace, std::size_t i) const;

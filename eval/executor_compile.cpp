@@ -8,7 +8,8 @@ namespace bitplan {
 namespace {
 
 void lay_out(ProgramBuilder& builder, const Group& group) {
-  const Kernel* kernel = find_kernel(builder.network().node(group.nodes[0]).op);
+  const std::string_view name = group.pattern.empty() ? builder.network().node(group.nodes[0]).op : group.pattern;
+  const Kernel* kernel = find_kernel(name);
   builder.mark(group.nodes, true);
   if (kernel && kernel->compile(builder, group)) return;
   if (group.nodes.size() == 1) return compile_reference(builder, group.nodes[0]);
@@ -18,8 +19,8 @@ void lay_out(ProgramBuilder& builder, const Group& group) {
 
 }  // namespace
 
-Program compile_program(std::shared_ptr<const Network> network, bool fuse) {
-  ProgramBuilder builder(network);
+Program compile_program(std::shared_ptr<const Network> network, bool fuse, const IntegerPattern& integers) {
+  ProgramBuilder builder(network, integers);
   for (const Group& group : group_nodes(*network, fuse)) lay_out(builder, group);
   return builder.finish();
 }

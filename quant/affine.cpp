@@ -1,6 +1,7 @@
 #include "quant/affine.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <limits>
@@ -31,6 +32,34 @@ BITPLAN_AVX512 void quantize_avx512(const Affine& q, const float* x, float* out,
   quantize_all(q, x, out, n);
 }
 
+/// The same levels as integers. t + kRounder holds t's integer in its low mantissa bits; t is within 256 of 0 when
+/// q_min - z is, which holds for codes of a byte. NaN goes to the low end, and is counted.
+BITPLAN_KERNEL bool codes_of_all(const Affine& q, const float* x, std::uint8_t* codes, std::size_t n) {
+  const float inverse = 1 / q.scale;
+  const auto low = static_cast<float>(q.q_min - q.zero_point), high = static_cast<float>(q.q_max - q.zero_point);
+  const std::int32_t shift = q.zero_point - q.q_min - std::bit_cast<std::int32_t>(kRounder);
+  std::int32_t bad = 0;
+  BITPLAN_NO_OVERLAP
+  for (std::size_t i = 0; i < n; ++i) {
+    float t = x[i] * inverse;
+    bad |= t != t ? 1 : 0;
+    t = t > low ? t : low;
+    t = high < t ? high : t;
+    codes[i] = static_cast<std::uint8_t>(std::bit_cast<std::int32_t>(t + kRounder) + shift);
+  }
+  return bad == 0;
+}
+
+bool codes_generic(const Affine& q, const float* x, std::uint8_t* codes, std::size_t n) {
+  return codes_of_all(q, x, codes, n);
+}
+BITPLAN_AVX2 bool codes_avx2(const Affine& q, const float* x, std::uint8_t* codes, std::size_t n) {
+  return codes_of_all(q, x, codes, n);
+}
+BITPLAN_AVX512 bool codes_avx512(const Affine& q, const float* x, std::uint8_t* codes, std::size_t n) {
+  return codes_of_all(q, x, codes, n);
+}
+
 }  // namespace
 
 void fake_quantize_ref(const Affine& q, std::span<const float> x, std::span<float> out) {
@@ -52,6 +81,25 @@ void fake_quantize_on(Isa isa, const Affine& q, std::span<const float> x, std::s
 
 void fake_quantize(const Affine& q, std::span<const float> x, std::span<float> out) {
   fake_quantize_on(best_isa(), q, x, out);
+}
+
+void quantize_codes_ref(const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes) {
+  assert(x.size() == codes.size() && q.scale > 0 && q.q_max - q.q_min <= 255);
+  const float inverse = 1 / q.scale;
+  const auto zero = static_cast<float>(q.zero_point);
+  const auto q_min = static_cast<float>(q.q_min), q_max = static_cast<float>(q.q_max);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    codes[i] = static_cast<std::uint8_t>(std::clamp(std::nearbyint(x[i] * inverse) + zero, q_min, q_max) - q_min);
+}
+
+bool quantize_codes_on(Isa isa, const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes) {
+  assert(x.size() == codes.size() && q.scale > 0 && q.q_max - q.q_min <= 255);
+  constexpr decltype(&codes_generic) kernels[] = {codes_generic, codes_avx2, codes_avx512};
+  return kernels[static_cast<std::size_t>(isa)](q, x.data(), codes.data(), x.size());
+}
+
+bool quantize_codes(const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes) {
+  return quantize_codes_on(best_isa(), q, x, codes);
 }
 
 Affine affine_from_range(float low, float high, int bits, bool symmetric, bool narrow) {

@@ -33,6 +33,12 @@ void fake_quantize(const Affine& q, std::span<const float> x, std::span<float> o
 /// The same with the instructions of `isa`, which this CPU must have.
 void fake_quantize_on(Isa isa, const Affine& q, std::span<const float> x, std::span<float> out);
 
+/// The codes u = q - q_min of at most 256 levels, as bytes; false when x holds a NaN (its code is then arbitrary).
+/// Same levels as fake_quantize, same speed.
+bool quantize_codes(const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes);
+void quantize_codes_ref(const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes);
+bool quantize_codes_on(Isa isa, const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes);
+
 /// The quantizer of bits (2…8) for real values in [low, high] (widened to contain 0):
 /// affine:    s = (high - low) / (2^b - 1), z = rint(-low / s), q in 0 … 2^b-1
 /// symmetric: s = max(|low|, |high|) / (2^(b-1) - 1), z = 0, q in -2^(b-1) … 2^(b-1)-1 (narrow: one less)

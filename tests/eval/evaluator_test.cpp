@@ -109,7 +109,9 @@ TEST_CASE("an evaluation is the losses of the executor's outputs, sample by samp
   const Samples samples("direct", 10);
   const auto net = mlp(4);
   const Choices choices;
-  Evaluator evaluator(net, choices.table, spec_with(samples.spec()));
+  auto spec = spec_with(samples.spec());
+  spec.arithmetic = Arithmetic::floating;
+  Evaluator evaluator(net, choices.table, spec);
   CHECK(evaluator.chunks(Role::selection) == 3);
   CHECK(evaluator.samples(Role::selection) == 10);
   CHECK(evaluator.has_labels(Role::selection));
@@ -227,7 +229,8 @@ TEST_CASE("outputs that are no classes have mse, sqnr_db and cosine only") {
     CHECK(evaluator.refusal(metric, Role::selection).has_value() == metric.needs_classes);
   }
   CHECK(evaluator.refusal(find_metric("kl"), Role::selection).value() ==
-        "metric 'kl' needs class logits [N, C]; the output 'y' is 1x4x4x4; use mse, sqnr_db or cosine");
+        "metric 'kl' needs class logits [N, C] or [N, T, C]; the output 'y' is 1x4x4x4; use mse, sqnr_db or "
+        "cosine");
 }
 
 TEST_CASE("a set stop flag ends an evaluation with Interrupted, and the next one works") {
@@ -291,23 +294,49 @@ TEST_CASE("packed weights are made once and kept within their bound, the last us
   const auto net = mlp(4);
   const Executor executor(net);
   const Choices choices;
-  WeightCache cache(executor, *choices.table, std::size_t{1} << 20);
+  const std::vector<std::optional<Affine>> floats(4);
+  WeightCache cache(executor, *choices.table, Arithmetic::automatic, std::size_t{1} << 20);
   const Assignment a{choices.w3, choices.w8, kFloat, kFloat}, b{kFloat, choices.w3, kFloat, kFloat};
-  const auto first = cache.get(a, 2, nullptr);
+  const auto first = cache.get(a, floats, 2, nullptr);
   REQUIRE(first.size() == 2);
   CHECK(cache.kept_bytes() == Executor::bytes(*first[0]) + Executor::bytes(*first[1]));
-  CHECK(cache.get(a, 2, nullptr) == first);
-  CHECK(cache.get(b, 1, nullptr)[0] == nullptr);
+  CHECK(cache.get(a, floats, 2, nullptr) == first);
+  CHECK(cache.get(b, floats, 1, nullptr)[0] == nullptr);
 
-  WeightCache small(executor, *choices.table, Executor::bytes(*first[0]) + Executor::bytes(*first[1]));
-  const auto kept = small.get(a, 1, nullptr);
-  small.get({choices.w3, kFloat, kFloat, kFloat}, 1, nullptr);  // layer 0 becomes the last used
-  small.get(b, 1, nullptr);                                     // layer 1 as int3 displaces layer 1 as int8
-  CHECK(small.get({choices.w3, kFloat, kFloat, kFloat}, 1, nullptr)[0] == kept[0]);
-  CHECK(small.get(a, 1, nullptr)[1] != kept[1]);
+  WeightCache small(executor, *choices.table, Arithmetic::automatic,
+                    Executor::bytes(*first[0]) + Executor::bytes(*first[1]));
+  const auto kept = small.get(a, floats, 1, nullptr);
+  small.get({choices.w3, kFloat, kFloat, kFloat}, floats, 1, nullptr);  // layer 0 becomes the last used
+  small.get(b, floats, 1, nullptr);                                     // layer 1 as int3 displaces layer 1 as int8
+  CHECK(small.get({choices.w3, kFloat, kFloat, kFloat}, floats, 1, nullptr)[0] == kept[0]);
+  CHECK(small.get(a, floats, 1, nullptr)[1] != kept[1]);
   CHECK(small.kept_bytes() <= Executor::bytes(*first[0]) + Executor::bytes(*first[1]));
 
-  WeightCache none(executor, *choices.table, 0);
-  CHECK(none.get(a, 1, nullptr)[0] != nullptr);
+  WeightCache none(executor, *choices.table, Arithmetic::automatic, 0);
+  CHECK(none.get(a, floats, 1, nullptr)[0] != nullptr);
   CHECK(none.kept_bytes() == 0);
+}
+
+TEST_CASE("weights are packed as codes where the input is quantized and most multiplications gain by it") {
+  const auto net = mlp(4);
+  const Executor executor(net);
+  const Choices choices;
+  const Affine bytes = affine_from_range(-1, 1, 8, false, false);
+  const Assignment both{choices.w3, choices.w8, kFloat, kFloat}, second{kFloat, choices.w8, kFloat, kFloat};
+  const std::vector<std::optional<Affine>> floats(4), quantized{std::nullopt, std::nullopt, bytes, bytes};
+  const auto forms = [&](Arithmetic arithmetic, const Assignment& assignment, const auto& activations) {
+    WeightCache cache(executor, *choices.table, arithmetic, std::size_t{1} << 20);
+    std::size_t codes = 0;
+    for (const auto& weight : cache.get(assignment, activations, 1, nullptr))
+      codes += weight && Executor::form(*weight) != IntegerForm::none ? 1 : 0;
+    return codes;
+  };
+  const std::size_t possible = integer_kernels() ? 2 : 0;
+  CHECK(forms(Arithmetic::automatic, both, quantized) == possible);
+  CHECK(forms(Arithmetic::integer, both, quantized) == possible);
+  CHECK(forms(Arithmetic::floating, both, quantized) == 0);
+  CHECK(forms(Arithmetic::automatic, both, floats) == 0);
+  // The second layer has fewer multiplications than the first.
+  CHECK(forms(Arithmetic::automatic, second, quantized) == 0);
+  CHECK(forms(Arithmetic::integer, second, quantized) == possible / 2);
 }

@@ -138,3 +138,25 @@ TEST_CASE("0 and values inside the range are kept to half a step for all bits an
         for (std::size_t i = 0; i < x.size(); ++i) CHECK(std::abs(out[i] - x[i]) <= q.scale * 1.0001F);
       }
 }
+
+TEST_CASE("quantize_codes gives the levels of fake_quantize as bytes, on each instruction set, and finds NaN") {
+  for (const Affine q :
+       {Affine{0.037F, 0, -128, 127}, Affine{0.037F, 91, 0, 255}, Affine{1.5F, 3, 0, 15}, Affine{1e-3F, 0, -4, 3}}) {
+    auto x = hard_values(q);
+    std::erase_if(x, [](float v) { return std::isnan(v); });
+    std::vector<std::uint8_t> expected(x.size()), codes(x.size());
+    std::vector<float> values(x.size());
+    quantize_codes_ref(q, x, expected);
+    fake_quantize_ref(q, x, values);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      CHECK(values[i] == q.scale * static_cast<float>(expected[i] + q.q_min - q.zero_point));
+    for (const Isa isa : usable_isas()) {
+      CHECK(quantize_codes_on(isa, q, x, codes));
+      CHECK(codes == expected);
+      x[x.size() / 2] = kNan;
+      CHECK_FALSE(quantize_codes_on(isa, q, x, codes));
+      x[x.size() / 2] = 0;
+      expected[x.size() / 2] = static_cast<std::uint8_t>(q.zero_point - q.q_min);
+    }
+  }
+}
