@@ -1,10 +1,11 @@
 // Speed of the forward pass: samples a second of a model, one line a mode: "NAME SPEED samples/s".
 // bench_forward MODEL.onnx [BATCH [THREADS [SECONDS [MODE [CLOCK]]]]]
-// MODE: float, fake (every activation site fake-quantized with 8 bits) or all. Each thread runs the whole network on
-// batches of its own. CLOCK: cpu (CPU time divided by threads: the same as wall time on an idle machine, still
-// meaningful on a busy one) or wall. The last line is the peak memory of this process, of one mode only when MODE says
-// so. bench/forward_vs_ort.py compares with ONNX Runtime.
+// MODE: float, fake (weights and activation sites fake-quantized with 8 bits), integer (the same computed in integers)
+// or all. Each thread runs the whole network on batches of its own. CLOCK: cpu (CPU time divided by threads: the same
+// as wall time on an idle machine, still meaningful on a busy one) or wall. The last line is the peak memory of this
+// process, of one mode only when MODE says so. bench/forward_vs_ort.py compares with ONNX Runtime.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -34,13 +35,29 @@ std::vector<Tensor> random_inputs(const Network& net) {
   return inputs;
 }
 
-/// 8-bit activations everywhere; the range does not matter for the speed.
-Candidate quantized(const Network& net) {
+/// 8 bits everywhere: activations in the range that they have, weights by channel, fake-quantized in float or in
+/// integers.
+Candidate quantized(const Executor& executor, bool integers) {
+  const Network& net = executor.network();
   Candidate candidate;
   candidate.activations.resize(net.sites.size());
-  for (const Site& site : net.sites)
-    if (site.kind == Site::Kind::activation)
-      candidate.activations[static_cast<std::size_t>(site.id)] = affine_from_range(-4, 4, 8, false, false);
+  candidate.weights.resize(net.layers.size());
+  const Executor::Tap tap = [&](SiteId site, std::span<const float> values) {
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    candidate.activations[static_cast<std::size_t>(site)] = affine_from_range(*low, *high, 8, false, false);
+  };
+  executor.run(*executor.make_workspace(), random_inputs(net), {}, &tap);
+  const auto choice = parse_choice("int8+absmax", ChoiceDefaults::weights(), ChoiceDefaults::weights());
+  for (const Layer& layer : net.layers) {
+    const auto l = static_cast<std::size_t>(layer.id);
+    if (net.input_site[l] < 0) continue;
+    const auto view = WeightView::of(layer.weight_shape, layer.channel_axis);
+    const auto weight = quantize_weight(net.tensor(layer.weight).constant->values<float>(), view, choice);
+    const auto& input = *candidate.activations[static_cast<std::size_t>(net.input_site[l])];
+    const IntegerForm form = integers ? executor.integer_form(layer.id, input) : IntegerForm::none;
+    if (form != IntegerForm::none) candidate.weights[l] = executor.pack(layer.id, form, weight);
+    if (!candidate.weights[l]) candidate.weights[l] = executor.pack(layer.id, weight.values);
+  }
   return candidate;
 }
 
@@ -87,7 +104,7 @@ std::int64_t peak_memory() {
 
 int bench(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: bench_forward MODEL.onnx [BATCH [THREADS [SECONDS [float|fake|all [cpu|wall]]]]]\n";
+    std::cerr << "usage: bench_forward MODEL.onnx [BATCH [THREADS [SECONDS [float|fake|integer|all [cpu|wall]]]]]\n";
     return 2;
   }
   const int batch = argc > 2 ? std::atoi(argv[2]) : 32;
@@ -98,12 +115,13 @@ int bench(int argc, char** argv) {
   load.wall = argc > 6 && std::string(argv[6]) == "wall";
   const auto network = std::make_shared<const Network>(import_onnx(argv[1], {{}, batch}));
   const Executor executor(network);
-  const auto report = [&](const std::string& name, const Candidate& candidate) {
+  const auto report = [&](const std::string& name, const auto& make_candidate) {
     if (mode == "all" || mode == name)
-      std::cout << name << ' ' << samples_per_second(executor, candidate, load) << " samples/s" << std::endl;
+      std::cout << name << ' ' << samples_per_second(executor, make_candidate(), load) << " samples/s" << std::endl;
   };
-  report("float", {});
-  report("fake", quantized(*network));
+  report("float", [] { return Candidate(); });
+  report("fake", [&] { return quantized(executor, false); });
+  if (integer_kernels()) report("integer", [&] { return quantized(executor, true); });
   std::cout << "workspace " << executor.workspace_bytes() << " bytes, peak memory " << peak_memory() << " bytes"
             << std::endl;
   return 0;

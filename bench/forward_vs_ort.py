@@ -7,7 +7,8 @@ forward_vs_ort.py BENCH_FORWARD MODEL.onnx... [--batch 1 8 64] [--threads 1 2] [
 Speeds are samples a second of all threads together. bitplan's threads run batches of their own, ONNX Runtime's share
 one batch. `cpu`: CPU time divided by threads (ONNX Runtime's threads then wait without spinning), for busy machines;
 `wall` for idle ones. Ratios of times: below 1 bitplan is faster; `fake/float` is the price of fake quantization,
-`integer/ort` is filled where bench_forward has that mode. Memory: peak resident size of one process each.
+`integer/ort` compares 8-bit integer layers with ONNX
+Runtime's float network, on CPUs that have exact 8-bit products. Memory: peak resident size of one process each.
 """
 import argparse
 import os
