@@ -71,7 +71,9 @@ BITPLAN_KERNEL Doubles exponential(const Doubles& x) {
   const Doubles series =
       (1.0 + r) + r2 * ((1.0 / 2 + r * (1.0 / 6)) + r2 * ((1.0 / 24 + r * (1.0 / 120)) + r2 * (1.0 / 720)));
   const Integers bits = (Integers)t;
-  const Doubles scaled = (Doubles)((Integers)(series * root<Doubles>(bits)) + ((bits >> 4) << 52));
+  // Unsigned, as the sum wraps where x is far below -708 or no number; such lanes are masked or NaN already.
+  typedef std::uint64_t Bits __attribute__((vector_size(sizeof(Integers))));
+  const Doubles scaled = (Doubles)((Bits)(series * root<Doubles>(bits)) + ((Bits)(bits >> 4) << 52));
   return (Doubles)((Integers)scaled & (x >= least));
 }
 
