@@ -29,6 +29,7 @@ ExecutorPrograms::ExecutorPrograms(std::shared_ptr<const Network> network, bool 
       layers->push_back(bitplan::integer_layer(*network_, layer, floats_->engine));
     layers_ = std::move(layers);
   });
+  for (const Site& site : network_->sites) clamps_.push_back(clamp_of(*network_, site.tensor));
 }
 
 ExecutorPrograms::~ExecutorPrograms() = default;
@@ -38,26 +39,35 @@ const IntegerLayer* ExecutorPrograms::integer_layer(LayerId layer) const {
   return found ? &*found : nullptr;
 }
 
+/// One flag for all sites, not one each: candidates of mixed bits should share a program.
+bool ExecutorPrograms::full_bytes(const Candidate& candidate) const {
+  for (std::size_t s = 0; s < candidate.activations.size(); ++s)
+    if (candidate.activations[s] && !fills_byte(*candidate.activations[s], clamps_[s])) return false;
+  return true;
+}
+
 std::shared_ptr<const Program> ExecutorPrograms::of(const Candidate& candidate) {
-  Forms forms(network_->layers.size(), IntegerForm::none);
+  Pattern pattern{std::vector<IntegerForm>(network_->layers.size(), IntegerForm::none), false};
   for (std::size_t l = 0; l < candidate.weights.size(); ++l)
-    if (candidate.weights[l]) forms[l] = candidate.weights[l]->form;
-  if (std::ranges::all_of(forms, [](IntegerForm form) { return form == IntegerForm::none; })) return floats_;
+    if (candidate.weights[l]) pattern.forms[l] = candidate.weights[l]->form;
+  if (std::ranges::all_of(pattern.forms, [](IntegerForm form) { return form == IntegerForm::none; })) return floats_;
+  pattern.full_bytes = full_bytes(candidate);
   const std::scoped_lock lock(mutex_);
-  const auto found = std::ranges::find(entries_, forms, &Entry::forms);
+  const auto found = std::ranges::find(entries_, pattern, &Entry::pattern);
   if (found != entries_.end()) {
     entries_.splice(entries_.begin(), entries_, found);
   } else {
-    entries_.push_front({forms, compile(forms)});
+    entries_.push_front({pattern, compile(pattern)});
     if (entries_.size() > kKept) entries_.pop_back();
   }
   return entries_.front().program;
 }
 
-std::shared_ptr<const Program> ExecutorPrograms::compile(const Forms& forms) const {
+std::shared_ptr<const Program> ExecutorPrograms::compile(const Pattern& pattern) const {
   std::shared_ptr<const Program> program;
   on_one_thread([&] {
-    program = std::make_shared<const Program>(compile_program(network_, fuse_, {layers_, forms, floats_}));
+    const IntegerPattern integers{layers_, pattern.forms, pattern.full_bytes, floats_};
+    program = std::make_shared<const Program>(compile_program(network_, fuse_, integers));
   });
   return program;
 }

@@ -27,17 +27,23 @@ class ExecutorPrograms {
 
  private:
   using Layers = std::vector<std::optional<IntegerLayer>>;
-  using Forms = std::vector<IntegerForm>;
+  struct Pattern {
+    std::vector<IntegerForm> forms;  ///< by LayerId
+    bool full_bytes = false;
+    bool operator==(const Pattern&) const = default;
+  };
   struct Entry {
-    Forms forms;
+    Pattern pattern;
     std::shared_ptr<const Program> program;
   };
 
-  std::shared_ptr<const Program> compile(const Forms& forms) const;
+  bool full_bytes(const Candidate& candidate) const;
+  std::shared_ptr<const Program> compile(const Pattern& pattern) const;
 
   std::shared_ptr<const Network> network_;
   bool fuse_;
   std::shared_ptr<const Layers> layers_;
+  std::vector<Clamp> clamps_;  ///< by SiteId
   std::shared_ptr<const Program> floats_;
   std::mutex mutex_;
   std::list<Entry> entries_;  ///< the most recently used first

@@ -47,6 +47,7 @@ class ProgramBuilder {
 
   IntegerForm integer_form(LayerId layer) const;
   const IntegerLayer& integer_layer(LayerId layer) const;
+  bool full_bytes() const { return integers_.full_bytes; }
   /// The codes of an integer layer's input, laid out as its plan.source.
   Operand codes(LayerId layer);
   /// The site whose codes may be written in place of `tensor`: only integer layers read it, all of them row-major

@@ -23,13 +23,8 @@ struct Numbers {
   ValueId step = kNoValue, zero = kNoValue;   ///< 1 / scale and zero point of the codes written
 };
 
-/// The values that a chain of Relu and Clip lets through.
-struct Clamp {
-  float low = -kInfinity, high = kInfinity;
-};
-
-/// Nothing when the group does anything else.
-std::optional<Clamp> clamp_of(const Group& group) {
+/// The values that the group's Relu and Clip let through; nothing when it does anything else.
+std::optional<Clamp> clamp_by(const Group& group) {
   Clamp clamp;
   for (const PostOp& op : group.post_ops) {
     if (op.addend != kNoTensor) return std::nullopt;
@@ -101,7 +96,7 @@ class IntegerStep final : public Step {
     // Rounded first, as the float path does: then bounds and values take part in the same rounding.
     const auto code = [&](float v) { return std::clamp(std::nearbyint(v * inverse) + zero, 0.0F, levels); };
     if (n.low != kNoValue) *at(frame, n.low) = code(work_.clamp->low);
-    *at(frame, n.high) = work_.clamp ? code(work_.clamp->high) : levels;
+    if (n.high != kNoValue) *at(frame, n.high) = work_.clamp ? code(work_.clamp->high) : levels;
     if (n.step != kNoValue) *at(frame, n.step) = inverse;
     if (n.zero != kNoValue) *at(frame, n.zero) = zero;
   }
@@ -165,7 +160,7 @@ class IntegerCompiler {
     if (const Tensor* row = builder_.constant(group_.bias))
       for (std::size_t c = 0; c < work.bias.size(); ++c) work.bias[c] += row->values<float>()[c];
     work.numbers.scale = chain.number(algorithm::binary_mul, integer_.plan.channels());
-    if (codes_site >= 0) work.clamp = clamp_of(group_);
+    if (codes_site >= 0) work.clamp = clamp_by(group_);
     std::optional<ValueId> overwritten;
     if (!work.clamp) overwritten = add_functions(chain, codes_site < 0);
     if (codes_site >= 0) add_codes(chain, work);
@@ -209,9 +204,11 @@ class IntegerCompiler {
     if (!work.clamp) {
       work.numbers.step = chain.number(algorithm::binary_mul);
       work.numbers.zero = chain.number(algorithm::binary_add);
-    } else if (work.clamp->low != -kInfinity) {
-      work.numbers.low = chain.number(algorithm::binary_max);
     }
+    const Clamp bounds = clamp_of(builder_.network(), output_);
+    const bool by_saturation = work.clamp && builder_.full_bytes() && *work.clamp == bounds;
+    if (by_saturation) return;
+    if (work.clamp && work.clamp->low != -kInfinity) work.numbers.low = chain.number(algorithm::binary_max);
     work.numbers.high = chain.number(algorithm::binary_min);
   }
 

@@ -1,9 +1,11 @@
 #include "eval/kernels/integer_layer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "eval/kernels/builder.hpp"
+#include "eval/kernels/eltwise.hpp"
 
 namespace bitplan {
 
@@ -69,6 +71,25 @@ bool integer_kernels() {
   }
 }
 
+Clamp clamp_of(const Network& network, TensorId tensor) {
+  const NodeId producer = network.tensor(tensor).producer;
+  if (producer < 0) return {};
+  const auto functions = eltwise_of(network, network.node(producer));
+  if (!functions || functions->size() != 1) return {};
+  const Eltwise& f = functions->front();
+  if (f.algorithm == dnnl::algorithm::eltwise_relu && f.alpha == 0) return {.low = 0};
+  if (f.algorithm == dnnl::algorithm::eltwise_clip) return {f.alpha, f.beta};
+  return {};
+}
+
+bool fills_byte(const Affine& quantizer, const Clamp& clamp) {
+  if (quantizer.q_max - quantizer.q_min != 255) return false;
+  const float inverse = 1 / quantizer.scale;
+  const auto level = [&](float v) { return std::nearbyint(v * inverse) + static_cast<float>(quantizer.zero_point); };
+  return level(clamp.low) <= static_cast<float>(quantizer.q_min) &&
+         static_cast<float>(quantizer.q_max) <= level(clamp.high);
+}
+
 Forward::primitive_desc describe_integer(const IntegerLayer& layer, IntegerForm form, const Layout& weights,
                                          const Layout& target, const dnnl::post_ops& post_ops,
                                          const dnnl::engine& engine) {
@@ -109,7 +130,8 @@ std::shared_ptr<const PackedWeight> pack_codes(const IntegerLayer& layer, Intege
                                                const QuantizedWeight& weight, const dnnl::engine& engine) {
   const auto channels = static_cast<std::size_t>(view.channels);
   const std::size_t parts = weight.scales.size();
-  if (weight.codes.empty() || (parts != 1 && parts != channels) || view.channels != layer.plan.channels()) return nullptr;
+  if (weight.codes.empty() || (parts != 1 && parts != channels) || view.channels != layer.plan.channels())
+    return nullptr;
   std::vector<std::int8_t> codes(weight.codes.size());
   auto packed = std::make_shared<PackedWeight>();
   packed->form = form;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -37,10 +38,22 @@ dnnl::convolution_forward::primitive_desc describe_integer(const IntegerLayer& l
                                                            const Layout& weights, const Layout& target,
                                                            const dnnl::post_ops& post_ops, const dnnl::engine& engine);
 
+/// The bounds of a tensor that Relu or Clip makes; infinite for others.
+struct Clamp {
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
+  bool operator==(const Clamp&) const = default;
+};
+Clamp clamp_of(const Network& network, TensorId tensor);
+
+/// Whether the quantizer's 256 levels need no bounds besides those of a byte for a tensor of that clamp: what Relu and
+/// Clip cut off lies beyond the first and the last level.
+bool fills_byte(const Affine& quantizer, const Clamp& clamp);
+
 /// Which layers of a candidate are computed in integers. Programs are compiled for such a pattern.
 struct IntegerPattern {
   std::shared_ptr<const std::vector<std::optional<IntegerLayer>>> layers;  ///< by LayerId
   std::vector<IntegerForm> forms;                                          ///< by LayerId; empty: all float
+  bool full_bytes = false;  ///< every quantizer fills its byte, so codes need no bounds
   std::shared_ptr<const Program>
       floats;  ///< all float: layers that stay float share its packed weights; null: this is it
 };

@@ -148,6 +148,38 @@ TEST_CASE("a network in integers equals its definition but for codes at the edge
   }
 }
 
+TEST_CASE("codes that a byte bounds by itself are the same as bounded ones") {
+  Builder b;
+  const TensorId x = b.input({2, 16, 6, 6});
+  const auto number = [&](float v) { return b.constant(Tensor::of<float>({}, std::vector<float>{v})); };
+  const TensorId six = b.op("Clip", {b.conv(x, 24), number(0), number(0.7F)});
+  const TensorId low = b.op("Clip", {b.conv(six, 24), number(-0.1F), number(0.4F)});
+  const auto net = b.finish({b.conv(b.op("Relu", {b.conv(low, 24)}), 16)});
+  const auto inputs = random_inputs(*net);
+  const Executor executor(net);
+  const Pair pair = quantize_all(executor, inputs, weight_choice("int8"), 8);
+  // Ranges that end at the clamps fill the byte; wider ones must still be cut off where the clamps are.
+  for (const float wider : {1.0F, 1.5F}) {
+    Pair changed = pair;
+    for (auto& [site, affine] : changed.definition.activations) {
+      if (net->site(site).tensor == six) affine = affine_from_range(0, 0.7F * wider, 8, false, false);
+      if (net->site(site).tensor == low) affine = affine_from_range(-0.1F * wider, 0.4F * wider, 8, false, false);
+      changed.integer.activations[static_cast<std::size_t>(site)] = affine;
+    }
+    for (const Layer& layer : net->layers) {  // the forms depend on the zero points
+      const auto l = static_cast<std::size_t>(layer.id);
+      const auto values = net->tensor(layer.weight).constant->values<float>();
+      const auto weight = quantize_weight(values, WeightView::of(layer.weight_shape, 0), weight_choice("int8"));
+      const auto& input = *changed.integer.activations[static_cast<std::size_t>(net->input_site[l])];
+      if (integer_kernels())
+        changed.integer.weights[l] = executor.pack(layer.id, executor.integer_form(layer.id, input), weight);
+    }
+    const auto made = outputs_of(executor, inputs, changed.integer),
+               expected = by_definition(*net, inputs, changed.definition);
+    CHECK(distance(made[0], expected[0]) < 0.005);
+  }
+}
+
 TEST_CASE("layers in integers and in float mix") {
   const auto net = everything();
   const auto inputs = random_inputs(*net);
