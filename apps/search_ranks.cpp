@@ -25,7 +25,8 @@ std::string cpu_name() {
 std::map<std::string, std::string> provenance(const SearchOptions& options, const Study& study, int ranks, int threads) {
   std::string command;
   for (const auto& word : options.command) command += (command.empty() ? "" : " ") + word;
-  return {{"version", BITPLAN_VERSION}, {"seed", std::to_string(study.experiment.seed)},
+  const bool integers = study.experiment.run.arithmetic != Arithmetic::floating && integer_kernels();
+  return {{"version", BITPLAN_VERSION}, {"arithmetic", integers ? "integer" : "float"}, {"seed", std::to_string(study.experiment.seed)},
           {"ranks", std::to_string(ranks)}, {"threads", std::to_string(threads)},
           {"cpu", cpu_name()}, {"command", command}, {"started", utc_now()}};
 }
