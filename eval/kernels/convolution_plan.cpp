@@ -41,4 +41,23 @@ ConvolutionPlan plan_product(std::int64_t m, std::int64_t k, std::int64_t n) {
   return {{1, k, 1, m}, {n, k, 1, 1}, {1, n, 1, m}, ones, zeros, zeros, zeros, false};
 }
 
+std::optional<MatrixShape> matrix_of(const Shape& weight) {
+  if (weight.size() < 2) return std::nullopt;
+  const MatrixShape matrix{weight[weight.size() - 2], weight.back()};
+  if (element_count(weight) != matrix.rows * matrix.columns) return std::nullopt;
+  return matrix;
+}
+
+std::optional<std::vector<float>> added_row(const Network& network, const Node& node, std::size_t i, std::int64_t n,
+                                            float factor) {
+  if (i >= node.inputs.size() || node.inputs[i] == kNoTensor) return std::vector<float>();
+  const auto& c = network.tensor(node.inputs[i]).constant;
+  if (!c) return std::nullopt;
+  const bool row = static_cast<std::int64_t>(c->size()) == n && !c->shape().empty() && c->shape().back() == n;
+  if (!row && c->size() != 1) return std::nullopt;
+  std::vector<float> values(static_cast<std::size_t>(n));
+  for (std::size_t j = 0; j < values.size(); ++j) values[j] = factor * c->values<float>()[row ? j : 0];
+  return values;
+}
+
 }  // namespace bitplan

@@ -1,3 +1,4 @@
+#include "eval/kernels/convolution_plan.hpp"
 #include "eval/kernels/integer_convolution.hpp"
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/post_ops.hpp"
@@ -72,19 +73,6 @@ bool compile_product(ProgramBuilder& builder, const Group& group, const Layer& l
   return true;
 }
 
-/// Gemm's C as one value a column, times beta; nothing when it is not constant or differs between rows.
-std::optional<std::vector<float>> gemm_bias(const ProgramBuilder& builder, const Node& node, std::int64_t n) {
-  if (node.inputs.size() < 3 || node.inputs[2] == kNoTensor) return std::vector<float>();
-  const Tensor* c = builder.constant(node.inputs[2]);
-  if (!c) return std::nullopt;
-  const auto count = static_cast<std::int64_t>(c->size());
-  const bool row = count == n && !c->shape().empty() && c->shape().back() == n;
-  if (!row && count != 1) return std::nullopt;
-  std::vector<float> bias(static_cast<std::size_t>(n));
-  for (std::size_t j = 0; j < bias.size(); ++j) bias[j] = c->values<float>()[row ? j : 0] * node.number("beta", 1);
-  return bias;
-}
-
 /// The row that an Add behind a MatMul adds.
 std::vector<float> row_bias(const ProgramBuilder& builder, TensorId row) {
   if (row == kNoTensor) return {};
@@ -103,7 +91,7 @@ bool compile_gemm(ProgramBuilder& builder, const Group& group) {
   if (builder.integer_form(layer->id) != IntegerForm::none) return compile_integer(builder, group, *layer);
   const Shape& y = net.tensor(node.outputs[0]).shape;
   const std::int64_t k = net.tensor(node.inputs[0]).shape[1], n = y[1];
-  const auto bias = gemm_bias(builder, node, n);
+  const auto bias = added_row(net, node, 2, n, node.number("beta", 1));
   if (!bias) return false;
   const bool transposed = node.integer("transB", 0) != 0;
   const Layout onnx = strided_layout({n, k}, transposed ? Dims{k, 1} : Dims{1, n});
@@ -117,10 +105,9 @@ bool compile_matmul(ProgramBuilder& builder, const Group& group) {
   if (!layer) return compile_stack_product(builder, group);
   if (builder.integer_form(layer->id) != IntegerForm::none) return compile_integer(builder, group, *layer);
   const Shape& x = net.tensor(node.inputs[0]).shape;
-  const Shape& w = net.tensor(layer->weight).shape;
-  if (layer->weight != node.inputs[1] || w.size() != 2 || x.size() < 2 || !builder.is_float(node.outputs[0]))
-    return false;
-  const std::int64_t k = w[0], n = w[1], m = element_count(x) / k;
+  const auto w = matrix_of(net.tensor(layer->weight).shape);
+  if (layer->weight != node.inputs[1] || !w || x.size() < 2 || !builder.is_float(node.outputs[0])) return false;
+  const std::int64_t k = w->rows, n = w->columns, m = element_count(x) / k;
   return compile_product(builder, group, *layer,
                          {m, n, k, strided_layout({n, k}, {1, n}), 1, row_bias(builder, group.bias)});
 }

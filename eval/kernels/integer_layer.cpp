@@ -22,23 +22,6 @@ bool is_exact(const std::string& implementation) {
 
 Layout signed_bytes(const Dims& dims, const Dims& strides) { return Layout(dims, Type::s8, strides); }
 
-std::vector<float> constant_bias(const Network& network, const Node& node, std::int64_t channels, float factor) {
-  const auto& values = network.tensor(node.inputs[2]).constant;
-  std::vector<float> bias(static_cast<std::size_t>(channels));
-  for (std::size_t c = 0; c < bias.size(); ++c) bias[c] = factor * values->values<float>()[values->size() == 1 ? 0 : c];
-  return bias;
-}
-
-/// A constant that adds one value a channel, or nothing at all.
-bool adds_channels(const Network& network, const Node& node, std::int64_t channels) {
-  if (node.inputs.size() < 3 || node.inputs[2] == kNoTensor) return true;
-  const auto& c = network.tensor(node.inputs[2]).constant;
-  if (!c) return false;
-  const bool row =
-      static_cast<std::int64_t>(c->size()) == channels && !c->shape().empty() && c->shape().back() == channels;
-  return row || c->size() == 1;
-}
-
 std::optional<IntegerLayer> convolution(const Network& network, const Layer& layer) {
   IntegerLayer result{.plan = plan_convolution(network, layer)};
   if (network.tensor(layer.output).shape.size() != 4) return std::nullopt;
@@ -47,10 +30,11 @@ std::optional<IntegerLayer> convolution(const Network& network, const Layer& lay
 }
 
 std::optional<IntegerLayer> product(const Network& network, const Layer& layer, const Node& node) {
-  const Shape &x = network.tensor(layer.input).shape, &w = network.tensor(layer.weight).shape;
-  if (x.size() < 2 || w.size() != 2 || node.integer("transA", 0) != 0) return std::nullopt;
+  const Shape& x = network.tensor(layer.input).shape;
+  const auto w = matrix_of(network.tensor(layer.weight).shape);
+  if (x.size() < 2 || !w || node.integer("transA", 0) != 0) return std::nullopt;
   const bool transposed = node.op == "Gemm" && node.integer("transB", 0) != 0;
-  const std::int64_t k = w[transposed ? 1 : 0], n = w[transposed ? 0 : 1];
+  const std::int64_t k = transposed ? w->columns : w->rows, n = transposed ? w->rows : w->columns;
   IntegerLayer result{.plan = plan_product(element_count(x) / k, k, n), .product = true};
   result.onnx = signed_bytes(result.plan.weights, transposed ? Dims{k, 1, 1, 1} : Dims{1, n, 1, 1});
   if (node.op == "Gemm") result.factor = node.number("alpha", 1);
@@ -111,9 +95,10 @@ std::optional<IntegerLayer> integer_layer(const Network& network, const Layer& l
   std::optional<IntegerLayer> result;
   if (node.op == "Conv") result = convolution(network, layer);
   if (node.op == "Gemm" || node.op == "MatMul") result = product(network, layer, node);
-  if (!result || !adds_channels(network, node, result->plan.channels())) return std::nullopt;
-  if (node.inputs.size() > 2 && node.inputs[2] != kNoTensor)
-    result->bias = constant_bias(network, node, result->plan.channels(), node.number("beta", 1));
+  if (!result) return std::nullopt;
+  const auto bias = added_row(network, node, 2, result->plan.channels(), node.number("beta", 1));
+  if (!bias) return std::nullopt;
+  result->bias = *bias;
   const ConvolutionPlan& plan = result->plan;
   dnnl::post_ops scale;
   scale.append_binary(dnnl::algorithm::binary_mul, plain_layout({1, plan.channels(), 1, 1}));

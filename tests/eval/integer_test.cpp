@@ -82,11 +82,11 @@ std::shared_ptr<const Network> one_gemm(bool transposed) {
   return b.finish({y});
 }
 
-std::shared_ptr<const Network> one_matmul() {
+std::shared_ptr<const Network> one_matmul(const Shape& weight) {
   Builder b;
-  const TensorId x = b.input({2, 7, 20}), w = b.random({20, 35}, 0.2);
+  const TensorId x = b.input({2, 7, 20}), w = b.random(weight, 0.2);
   const TensorId y = b.layer(b.op("MatMul", {x, w}), x, w);
-  b.net.layers[0].channel_axis = 1;
+  b.net.layers[0].channel_axis = static_cast<int>(weight.size()) - 1;
   return b.finish({y});
 }
 
@@ -128,7 +128,8 @@ TEST_CASE("a layer in integers equals its definition in float but for the roundi
       check_layer(one_convolution(32, 32, {3, 1, 1, 32}), choice, bits, symmetric);
       check_layer(one_gemm(false), choice, bits, symmetric);
       check_layer(one_gemm(true), choice, bits, symmetric);
-      check_layer(one_matmul(), choice, bits, symmetric);
+      check_layer(one_matmul({20, 35}), choice, bits, symmetric);
+      check_layer(one_matmul({1, 20, 35}), choice, bits, symmetric);
     }
   }
 }
