@@ -2,7 +2,7 @@
 
 #include "core/hash.hpp"
 #include "model/import/draft.hpp"
-#include "model/import/parse_model.hpp"
+#include "model/import/resolve_branches.hpp"
 
 namespace bitplan {
 
@@ -10,9 +10,10 @@ Network import_onnx(const std::filesystem::path& file, const ImportOptions& opti
   Draft draft;
   draft.file = file;
   draft.network.file = file.string();
-  const auto parsed = parse_model(file);
+  auto parsed = parse_model(file);
   draft.network.sha256 = sha256_file(file);
   try {
+    resolve_branches(parsed, file, options);
     read_graph(draft, parsed);
     bind_shapes(draft, options);
     sort_nodes(draft);

@@ -14,7 +14,7 @@ namespace bitplan {
 
 /// The message with its functions inlined.
 struct ParsedModel {
-  std::shared_ptr<const onnx::ModelProto> model;
+  std::shared_ptr<onnx::ModelProto> model;
   std::vector<int> opsets;  ///< by node of the graph: the version of the ONNX domain that it obeys
 };
 

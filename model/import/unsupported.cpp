@@ -18,6 +18,8 @@ struct Refusal {
 
 constexpr std::string_view kControlFlow =
     "control flow is not supported; export by tracing, with fixed shapes, or simplify the graph so that it folds away";
+constexpr std::string_view kBranch =
+    "control flow is not supported where its condition depends on the data; export by tracing, with fixed shapes";
 constexpr std::string_view kSequence = "sequences and optionals are not supported; export with tensors only";
 constexpr std::string_view kRecurrent = "recurrent layers are not supported; keep this part out of the exported model";
 constexpr std::string_view kQuantized = "the model is quantized already; export the float model";
@@ -27,7 +29,7 @@ constexpr std::string_view kRandom = "random values are not supported; export in
 constexpr std::string_view kTraining = "training is not supported; export the model without its loss and optimizer";
 
 constexpr std::array kRefusals{
-    Refusal{"If", kControlFlow},
+    Refusal{"If", kBranch},
     Refusal{"Loop", kControlFlow},
     Refusal{"Scan", kControlFlow},
     Refusal{"Sequence", kSequence},
