@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "core/error.hpp"
+#include "core/hash.hpp"
 #include "core/parallel.hpp"
 #include "eval/dataset_checks.hpp"
 #include "eval/evaluator_calibration.hpp"
@@ -36,7 +37,7 @@ struct Evaluator::Impl {
   Executor executor;
   WeightCache weights;
   mutable PrefixCache prefixes;
-  std::uint64_t evaluations = 0;                     ///< calls of measure()
+  std::uint64_t measured = 0;                        ///< stands for the assignment being measured; never 0 then
   References references;                             ///< float outputs of the valid samples of each chunk
   std::vector<Executor::WorkspacePtr> workspaces;    ///< by worker
   std::array<std::unique_ptr<ChunkedData>, 3> data;  ///< by Role; null when not given
@@ -113,11 +114,12 @@ Affine Evaluator::Impl::quantizer(SiteId site, ChoiceId id) const {
     throw InputError("activation '" + name + "': choice '" + choice.label +
                      "': activations are quantized per tensor; channel and group are not supported yet");
   const std::scoped_lock lock(quantizers_mutex);
-  const auto [found, fresh] = quantizers.try_emplace({site, id});
-  if (fresh)
-    found->second =
-        calibration.observers[static_cast<std::size_t>(site)]->quantizer(choice.bits, choice.symmetric, choice.narrow);
-  return found->second;
+  const auto found = quantizers.find({site, id});
+  if (found != quantizers.end()) return found->second;
+  const Affine made =
+      calibration.observers[static_cast<std::size_t>(site)]->quantizer(choice.bits, choice.symmetric, choice.narrow);
+  quantizers.emplace(std::pair(site, id), made);
+  return made;
 }
 
 Candidate Evaluator::Impl::candidate(const Assignment& assignment, const std::atomic<bool>* stop) {
@@ -171,7 +173,7 @@ LossSums Evaluator::Impl::measure_chunk(const Candidate& candidate, bool all_flo
   const std::span<const float> expected = *reference;
   std::span<const float> output = expected;
   if (!all_float) {
-    run(workspace, role, index, *chunk, candidate, evaluations);
+    run(workspace, role, index, *chunk, candidate, measured);
     output = first_output(workspace, *chunk);
   }
   return losses_of(expected, output, *chunk);
@@ -241,7 +243,8 @@ std::vector<LossSums> Evaluator::measure(const Assignment& assignment, Role role
                                          const std::atomic<bool>* stop) {
   const std::scoped_lock lock(impl_->measuring);
   impl_->given(role);
-  ++impl_->evaluations;
+  // The same for every shard of an assignment: its own prefixes are no second sight.
+  impl_->measured = hash64(std::as_bytes(std::span(assignment))) | 1;
   assert(range.first >= 0 && range.count >= 0 && range.first + range.count <= chunks(role));
   const auto candidate = impl_->candidate(assignment, stop);
   const auto is_float = [&](ChoiceId id) { return (*impl_->choices)[id].is_float; };

@@ -57,6 +57,8 @@ const Executor::Workspace::Bound& Executor::Workspace::bind(const std::shared_pt
   }
   if (program->arena_bytes > arena_bytes_) {
     bounds_.clear();
+    last = nullptr;
+    arena_bytes_ = 0;  // until there is memory again
     arena_.reset();
     arena_.reset(allocate(program->arena_bytes));
     arena_bytes_ = program->arena_bytes;

@@ -78,14 +78,20 @@ class IntegerStep final : public Step {
     float* scales = at(frame, work_.numbers.scale);
     float* biases = at(frame, work_.numbers.bias);
     for (std::size_t c = 0; c < weight.scales.size(); ++c) {
-      const double b = work_.bias[c];
-      // A bias beyond 1e30 scales would overflow; it leaves nothing of such a sum anyway.
-      const double scale = std::max<double>(static_cast<double>(input.scale) * weight.scales[c], std::abs(b) * 1e-30);
+      const double b = work_.bias[c] + offset * step;
+      const double scale = usable(static_cast<double>(input.scale) * weight.scales[c], b);
       scales[c] = static_cast<float>(scale / step);
-      biases[c] = static_cast<float>((b + offset * step) / scale - taken_out * weight.sums[c]);
+      biases[c] = static_cast<float>(b / scale - taken_out * weight.sums[c]);
     }
     if (work_.numbers.zero_point != kNoValue)
       *at<std::int32_t>(frame, work_.numbers.zero_point) = static_cast<std::int32_t>(zero);
+  }
+
+  /// The scale of a channel, at least 1e-30 of what is added: the sum of products is nothing beside it then, and its
+  /// quotient by a smaller scale would overflow. Gemm's alpha may make it negative, or 0.
+  static double usable(double scale, double added) {
+    const double least = std::max(std::abs(added) * 1e-30, 1e-300);
+    return std::abs(scale) < least ? std::copysign(least, scale) : scale;
   }
 
   void write_bounds(Frame& frame, const Affine& output) const {
@@ -146,7 +152,9 @@ class IntegerCompiler {
         floats_(channels_last(integer_.plan.target, Type::f32)) {}
 
   bool compile() {
-    const SiteId site = builder_.codes_only(output_, integer_.product);
+    // Codes cannot say that a value is no number; what is added may be none, sums of codes are always.
+    const bool sums = std::ranges::any_of(group_.post_ops, [](const PostOp& op) { return op.addend != kNoTensor; });
+    const SiteId site = sums ? -1 : builder_.codes_only(output_, integer_.product);
     return (site >= 0 && compile(site)) || compile(-1);
   }
 

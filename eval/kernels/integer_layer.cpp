@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "eval/kernels/builder.hpp"
@@ -122,13 +123,17 @@ std::shared_ptr<const PackedWeight> pack_codes(const IntegerLayer& layer, Intege
   packed->form = form;
   packed->sums.resize(channels);
   packed->scales.resize(channels);
+  std::vector<std::int64_t> magnitudes(channels);
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const std::size_t channel = i / static_cast<std::size_t>(view.inner) % channels;
     const std::int32_t code = weight.codes[i] - weight.zero_points[parts == 1 ? 0 : channel];
     if (code < -128 || code > 127) return nullptr;
     codes[i] = static_cast<std::int8_t>(code);
     packed->sums[channel] += code;
+    magnitudes[channel] += std::abs(code);
   }
+  constexpr std::int64_t kMostSum = std::numeric_limits<std::int32_t>::max() / 255;
+  if (std::ranges::max(magnitudes) > kMostSum) return nullptr;  // the sum of products might not fit into 32 bits
   for (std::size_t c = 0; c < channels; ++c) packed->scales[c] = layer.factor * weight.scales[parts == 1 ? 0 : c];
 
   const Layout& layout = layer.packed[static_cast<std::size_t>(form)];

@@ -58,8 +58,8 @@ struct IntegerPattern {
       floats;  ///< all float: layers that stay float share its packed weights; null: this is it
 };
 
-/// Weight codes as the kernel of a layer reads them, for one form; null when they do not fit: scales of groups, or a
-/// difference q - z beyond 8 bits.
+/// Weight codes as the kernel of a layer reads them, for one form; null when they do not fit: scales of groups, a
+/// difference q - z beyond 8 bits, more of them than 32-bit sums of products can hold.
 std::shared_ptr<const PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm form, const WeightView& view,
                                                const QuantizedWeight& weight, const dnnl::engine& engine);
 

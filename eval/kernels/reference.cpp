@@ -70,7 +70,7 @@ void compile_reference(ProgramBuilder& builder, NodeId id) {
       input.operand = builder.is_float(tensor) ? builder.layer_as(layer->id, plain_layout(net.tensor(tensor).shape))
                                                : builder.plain(tensor);
     } else if (tensor != kNoTensor) {
-      input.operand = builder.plain(tensor);
+      input.operand = builder.is_float(tensor) ? builder.product_plain(id, tensor) : builder.plain(tensor);
     }
     reads.push_back(input.operand);
     inputs.push_back(input);

@@ -72,11 +72,11 @@ std::shared_ptr<const Network> one_convolution(std::int64_t channels, std::int64
   return b.finish({b.conv(b.input({2, channels, 9, 7}), outputs, shape)});
 }
 
-std::shared_ptr<const Network> one_gemm(bool transposed) {
+std::shared_ptr<const Network> one_gemm(bool transposed, float alpha = 0.5F) {
   Builder b;
   const TensorId x = b.input({5, 33}), w = b.random(transposed ? Shape{18, 33} : Shape{33, 18}, 0.2);
   const TensorId y = b.layer(
-      b.op("Gemm", {x, w, b.random({18})}, {{"transB", std::int64_t{transposed}}, {"alpha", 0.5F}, {"beta", 2.0F}}), x,
+      b.op("Gemm", {x, w, b.random({18})}, {{"transB", std::int64_t{transposed}}, {"alpha", alpha}, {"beta", 2.0F}}), x,
       w);
   b.net.layers[0].channel_axis = transposed ? 0 : 1;
   return b.finish({y});
@@ -246,6 +246,54 @@ TEST_CASE("integer weights must have one scale a channel or tensor and fit into 
   CHECK_FALSE(packed("int4:g8"));
   // 0 … 255 around a zero point in the middle.
   CHECK_FALSE(packed("int8+affine+minmax"));
+}
+
+TEST_CASE("a Gemm in integers takes any alpha") {
+  for (const float alpha : {-1.0F, 0.0F}) check_layer(one_gemm(true, alpha), "int8", 8, false);
+}
+
+TEST_CASE("a channel of weights that are next to nothing gives its bias, also as codes with a zero point") {
+  Builder b;
+  const TensorId x = b.input({2, 16, 4, 4});
+  const TensorId w = b.random({16, 16, 1, 1}, 0.3), y = b.layer(b.op("Conv", {x, w}), x, w);
+  const auto values = b.net.tensors[static_cast<std::size_t>(w)].constant->writable<float>();
+  for (std::size_t i = 0; i < 16; ++i) values[i] *= 1e-38F;
+  const auto net = b.finish({b.conv(y, 16, {1, 1, 0, 1})});
+  const Executor executor(net);
+  const auto inputs = random_inputs(*net);
+  const Pair pair = quantize_all(executor, inputs, weight_choice("int8"), 8);
+  const auto made = outputs_of(executor, inputs, pair.integer), expected = by_definition(*net, inputs, pair.definition);
+  CHECK(distance(made[0], expected[0]) < 0.005);
+}
+
+TEST_CASE("sums of products that might not fit into 32 bits are left to float") {
+  if (!integer_kernels()) return;
+  Builder b;
+  const TensorId x = b.input({1, 70000}), w = b.constant(Tensor(DType::f32, {70000, 1}));
+  const TensorId y = b.layer(b.op("MatMul", {x, w}), x, w);
+  b.net.layers[0].channel_axis = 1;
+  const auto net = b.finish({y});
+  const Executor executor(net);
+  QuantizedWeight weight;
+  weight.scales = {1}, weight.zero_points = {0};
+  weight.codes.assign(70000, 127);
+  CHECK(executor.pack(0, IntegerForm::centered, weight) == nullptr);
+  weight.codes.assign(70000, 100);
+  CHECK(executor.pack(0, IntegerForm::centered, weight) != nullptr);
+}
+
+TEST_CASE("a NaN in a residual sum before a layer in integers is not lost") {
+  Builder b;
+  const TensorId x = b.input({1, 16, 4, 4}), other = b.input({1, 16, 4, 4});
+  const TensorId sum = b.op("Add", {b.conv(x, 16), b.op("Log", {other})});
+  const auto net = b.finish({b.conv(sum, 16)});
+  const Executor executor(net);
+  std::vector<Tensor> inputs = random_inputs(*net);
+  for (float& v : inputs[1].writable<float>()) v = 1 + std::abs(v);
+  const Pair pair = quantize_all(executor, inputs, weight_choice("int8"), 8);
+  inputs[1].writable<float>()[3] = -1;
+  const auto outputs = outputs_of(executor, inputs, pair.integer);
+  CHECK(std::ranges::count_if(outputs[0].values<float>(), [](float v) { return std::isnan(v); }) > 0);
 }
 
 TEST_CASE("a NaN that reaches a layer in integers is not lost") {
