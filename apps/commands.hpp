@@ -64,6 +64,15 @@ struct CostOptions {
 };
 int cost_command(const CostOptions& options);
 
+struct QuantizeOptions {
+  std::filesystem::path tensor, out;
+  std::string choice;
+  int axis = 0;                       ///< of the channels
+  std::optional<std::filesystem::path> act;   ///< inputs that the weight is multiplied with
+  bool json = false;
+};
+int quantize_command(const QuantizeOptions& options);
+
 struct StatusOptions {
   std::filesystem::path run;
   std::string field;

@@ -64,7 +64,7 @@ void add_evaluate(CLI::App& app, Run& run) {
   sub->add_option("experiment", o->experiment, "Experiment file (YAML)")->required();
   auto* which = sub->add_option_group("assignment", "what to evaluate");
   which->add_option("--plan", o->plan, "A plan.json");
-  which->add_option("--uniform", o->uniform, "All layers alike")->type_name("w4a8");
+  which->add_option("--uniform", o->uniform, "All layers alike: w4a8, or choices as in mxfp4/int8")->type_name("w4a8");
   which->add_flag("--float", o->as_float, "The network as it is");
   which->require_option(1);
   sub->add_option("--on", o->on, "calibration, selection or holdout")->capture_default_str();
@@ -97,6 +97,19 @@ void add_cost(CLI::App& app, Run& run) {
   sub->add_flag("--json", o->json, "Print one JSON object");
   add_set(sub, o->set);
   sub->callback([&run, o] { run = [o] { return cost_command(*o); }; });
+}
+
+void add_quantize(CLI::App& app, Run& run) {
+  auto* sub = command(app, "quantize", "One tensor under one choice: codes, scales, dequantized values, errors",
+                      "bitplan quantize weight.npy --choice int4:g64+mse --out quantized --json");
+  auto o = std::make_shared<QuantizeOptions>();
+  sub->add_option("tensor", o->tensor, "The weight (.npy, floating point)")->required();
+  sub->add_option("--choice", o->choice, "As in an experiment: int4:g64, nf4, mxfp4, ternary, ...")->required();
+  sub->add_option("--out", o->out, "Folder for codes, scales, zero points, code books and values")->required();
+  sub->add_option("--axis", o->axis, "Axis of the channels")->capture_default_str();
+  sub->add_option("--act", o->act, "Inputs [samples, reduction] of the weight, for range wmse")->type_name("FILE.npy");
+  sub->add_flag("--json", o->json, "Print one JSON object");
+  sub->callback([&run, o] { run = [o] { return quantize_command(*o); }; });
 }
 
 void add_status(CLI::App& app, Run& run) {
@@ -138,6 +151,7 @@ int main_(int argc, char** argv) {
   add_evaluate(app, run);
   add_sensitivity(app, run);
   add_cost(app, run);
+  add_quantize(app, run);
   add_status(app, run);
   add_list(app, run);
   add_bench(app, run);

@@ -40,6 +40,19 @@ QuantizedWeight in_layout_of(const Layer& layer, QuantizedWeight of_site) {
   return of_site;
 }
 
+namespace {
+
+/// Layers that share a tensor share the scales of the first one's channels; those of another axis cannot use them in
+/// integers (in float they use the values).
+bool scales_fit(const Network& network, const Layer& layer) {
+  const Layer& first =
+      network.layer(network.site(network.weight_site[static_cast<std::size_t>(layer.id)]).layers.front());
+  const bool turned = layer.weight_transposed != first.weight_transposed;
+  return layer.channel_axis == (turned ? 1 - first.channel_axis : first.channel_axis);
+}
+
+}  // namespace
+
 std::vector<IntegerForm> WeightCache::forms_of(const Assignment& assignment,
                                                std::span<const std::optional<Affine>> activations) const {
   const auto& network = executor_.network();
@@ -52,7 +65,8 @@ std::vector<IntegerForm> WeightCache::forms_of(const Assignment& assignment,
     const SiteId input = network.input_site[l];
     if (input < 0 || !activations[static_cast<std::size_t>(input)]) continue;
     const Choice& choice = choices_[assignment[static_cast<std::size_t>(network.weight_site[l])]];
-    if (choice.is_float || choice.bits > 8 || choice.granularity.kind == Granularity::Kind::group) continue;
+    if (!choice.is_integer() || choice.bits > 8 || choice.granularity.kind == Granularity::Kind::group) continue;
+    if (choice.granularity.kind == Granularity::Kind::channel && !scales_fit(network, layer)) continue;
     forms[l] = executor_.integer_form(layer.id, *activations[static_cast<std::size_t>(input)]);
     if (forms[l] != IntegerForm::none) integer += layer.macs;
   }

@@ -40,7 +40,8 @@ struct ConstraintUse {
 struct PlannedWeight {
   Choice choice;
   std::vector<float> scales;                 ///< empty when float
-  std::vector<std::int32_t> zero_points;     ///< empty when float; all 0 when symmetric
+  std::vector<std::int32_t> zero_points;     ///< integers only; all 0 when symmetric
+  std::vector<float> code_book;              ///< levels by part, where a format finds them; value = scale * level
 };
 struct PlannedActivation {
   Choice choice;

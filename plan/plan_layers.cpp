@@ -29,13 +29,14 @@ int scale_axis(const Network& network, const Layer& layer) {
 }
 
 PlannedWeight planned_weight(const Network& network, const Layer& layer, const Choice& choice) {
-  PlannedWeight planned{.choice = choice, .scales = {}, .zero_points = {}};
+  PlannedWeight planned{.choice = choice, .scales = {}, .zero_points = {}, .code_book = {}};
   if (choice.is_float) return planned;
   const Layer& first = quantized_as(network, layer);
   auto quantized = quantize_weight(network.tensor(first.weight).constant->values<float>(),
                                    WeightView::of(first.weight_shape, first.channel_axis), choice);
   planned.scales = std::move(quantized.scales);
   planned.zero_points = std::move(quantized.zero_points);
+  planned.code_book = std::move(quantized.code_book);
   return planned;
 }
 

@@ -53,14 +53,17 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
   const auto& choice = layer.weight.choice;
   Json weight{{"choice", choice.label}, {"bits", choice.bits}};
   if (!choice.is_float) {
-    weight["signed"] = choice.symmetric;
-    weight["narrow"] = choice.narrow;
+    weight["format"] = choice.format;
+    if (choice.is_integer()) weight.update({{"signed", choice.symmetric}, {"narrow", choice.narrow}});
     constexpr const char* kNames[] = {"tensor", "channel", "group"};
     weight["granularity"] = kNames[static_cast<int>(choice.granularity.kind)];
     weight["axis"] = layer.axis;
     weight["group"] = choice.granularity.kind == Granularity::Kind::group ? Json(choice.granularity.group) : Json(nullptr);
     weight["scale"] = arrays.put(prefix + "weight.scale", layer.weight.scales);
-    weight["zero_point"] = arrays.put(prefix + "weight.zero_point", layer.weight.zero_points);
+    if (choice.is_integer())
+      weight["zero_point"] = arrays.put(prefix + "weight.zero_point", layer.weight.zero_points);
+    if (!layer.weight.code_book.empty())
+      weight["code_book"] = arrays.put(prefix + "weight.code_book", layer.weight.code_book);
   }
   Json out{{"id", layer.id},
            {"op", layer.op},

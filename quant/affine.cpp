@@ -103,15 +103,21 @@ bool quantize_codes(const Affine& q, std::span<const float> x, std::span<std::ui
 }
 
 Affine affine_from_range(float low, float high, int bits, bool symmetric, bool narrow) {
-  assert(std::isfinite(low) && std::isfinite(high) && bits >= 2 && bits <= 8);
+  assert(std::isfinite(low) && std::isfinite(high) && bits >= 1 && bits <= 16);
+  assert(bits >= 2 || !symmetric);
   const double least = std::min(low, 0.0F), most = std::max(high, 0.0F);
   const std::int32_t half = 1 << (bits - 1);
   Affine q;
   q.q_min = symmetric ? (narrow ? 1 - half : -half) : 0;
   q.q_max = symmetric ? half - 1 : 2 * half - 1;
-  const double range = symmetric ? std::max(-least, most) : most - least;
+  double range = std::max(-least, most);
+  if (!symmetric) {
+    range = static_cast<float>(most) - static_cast<float>(least);
+    if (std::isinf(range)) range = most - least;
+  }
   if (range > 0) q.scale = std::max(static_cast<float>(range / q.q_max), std::numeric_limits<float>::min());
-  if (!symmetric) q.zero_point = std::min(static_cast<std::int32_t>(std::rint(-least / q.scale)), q.q_max);
+  if (!symmetric)
+    q.zero_point = std::min(static_cast<std::int32_t>(std::rint(static_cast<float>(-least) / q.scale)), q.q_max);
   return q;
 }
 

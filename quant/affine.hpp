@@ -39,10 +39,11 @@ bool quantize_codes(const Affine& q, std::span<const float> x, std::span<std::ui
 void quantize_codes_ref(const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes);
 bool quantize_codes_on(Isa isa, const Affine& q, std::span<const float> x, std::span<std::uint8_t> codes);
 
-/// The quantizer of bits (2…8) for real values in [low, high] (widened to contain 0):
+/// The quantizer of bits (1…16; 1 only affine) for real values in [low, high] (widened to contain 0):
 /// affine:    s = (high - low) / (2^b - 1), z = rint(-low / s), q in 0 … 2^b-1
 /// symmetric: s = max(|low|, |high|) / (2^(b-1) - 1), z = 0, q in -2^(b-1) … 2^(b-1)-1 (narrow: one less)
-/// A zero range gives s = 1. s is at least 2^-126, so that 1 / s is finite.
+/// high - low and low / s are rounded to float32, as PyTorch does, so that ties of z go the same way. A zero range
+/// gives s = 1. s is at least 2^-126, so that 1 / s is finite.
 Affine affine_from_range(float low, float high, int bits, bool symmetric, bool narrow);
 
 }  // namespace bitplan

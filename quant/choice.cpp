@@ -8,17 +8,10 @@
 #include <optional>
 
 #include "core/error.hpp"
+#include "quant/choice_words.hpp"
 
 namespace bitplan {
 namespace {
-
-/// Every number format.
-constexpr std::array kFormats{
-    FormatEntry{"float", "float32, not quantized", 32}, FormatEntry{"int2", "integers of 2 bits", 2},
-    FormatEntry{"int3", "integers of 3 bits", 3},       FormatEntry{"int4", "integers of 4 bits", 4},
-    FormatEntry{"int5", "integers of 5 bits", 5},       FormatEntry{"int6", "integers of 6 bits", 6},
-    FormatEntry{"int7", "integers of 7 bits", 7},       FormatEntry{"int8", "integers of 8 bits", 8},
-};
 
 /// Every range method of weights.
 constexpr std::array kRangeMethods{
@@ -26,101 +19,25 @@ constexpr std::array kRangeMethods{
     RangeEntry{"minmax", "min w to max w", RangeMethod::minmax},
     RangeEntry{"percentile", "the given per cent of the values, both tails cut alike", RangeMethod::percentile},
     RangeEntry{"mse", "of 100 clip ratios 0.3 to 1.0 the one with the least squared error", RangeMethod::mse},
+    RangeEntry{"grid", "of max |w| k / 20, k = 1 to 20, the one with the least squared error (brevitas)",
+               RangeMethod::grid},
+    RangeEntry{"lp", "of the clip ratios of mse the one with the least |error|^p, as in lp2.4", RangeMethod::lp},
+    RangeEntry{"wmse", "of the same the least squared error weighted by the layer's input energy", RangeMethod::wmse},
+    RangeEntry{"octav", "the clipping point of Newton's iteration (OCTAV)", RangeMethod::octav},
+    RangeEntry{"halfstep", "-max |w| to max |w| over all 2^b - 1 steps (torch)", RangeMethod::halfstep},
+    RangeEntry{"noclip", "the least symmetric scale that clips neither end (torchao)", RangeMethod::noclip},
+    RangeEntry{"pow2", "the power of two nearest to halfstep's scale (Quark)", RangeMethod::pow2},
+    RangeEntry{"pow2_mse", "of that and 2 powers to each side the one with the least squared error (Quark)",
+               RangeMethod::pow2_mse},
 };
 
-constexpr int kMaxGroup = 1 << 20;
+constexpr double kNorm = 2.4;  // unless said
+constexpr int kScaleBits = 4;
 
-/// What the text or map of one choice says itself; the rest comes from the defaults.
-struct Words {
-  std::string format;
-  std::optional<Granularity> granularity;
-  std::optional<bool> symmetric, narrow;
-  std::optional<RangeMethod> range;
-  std::optional<double> percentile;
-};
-
-template <class Entries>
-std::string known(const Entries& entries) {
-  std::string names;
-  for (const auto& entry : entries) names.append(names.empty() ? "" : ", ").append(entry.name);
-  return names;
-}
-
-template <class Entries>
-auto find(const Entries& entries, std::string_view name) {
-  const auto found =
-      std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.name == name; });
-  return found == entries.end() ? nullptr : &*found;
-}
-
-template <class T>
-std::optional<T> parse_whole(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-template <class T>
-void say_once(std::optional<T>& field, T value, const char* what) {
-  if (field) throw InputError(std::string(what) + " is said twice");
-  field = value;
-}
-
-Granularity group_of(std::string_view count) {
-  const auto group = parse_whole<int>(count);
-  if (!group || *group < 1 || *group > kMaxGroup)
-    throw InputError("a group has 1 to " + std::to_string(kMaxGroup) + " elements, not '" + std::string(count) + "'");
-  return {Granularity::Kind::group, *group};
-}
-
-double checked_percentile(double percentile) {
-  if (!(percentile >= 50 && percentile <= 100)) throw InputError("the percentile must be 50 to 100");
-  return percentile;
-}
-
-void read_granularity_word(std::string_view word, Words& words) {
-  Granularity granularity;
-  if (word == "tensor")
-    granularity.kind = Granularity::Kind::tensor;
-  else if (word.starts_with('g'))
-    granularity = group_of(word.substr(1));
-  else if (word != "channel")
-    throw InputError("'" + std::string(word) + "' is not a granularity; known: tensor, channel, gN for groups of N");
-  say_once(words.granularity, granularity, "granularity");
-}
-
-void read_modifier(std::string_view word, Words& words) {
-  constexpr std::string_view kPercentile = "percentile";
-  if (word == "affine" || word == "symmetric")
-    return say_once(words.symmetric, word == "symmetric", "affine or symmetric");
-  if (word == "narrow") return say_once(words.narrow, true, "narrow");
-  if (const auto* entry = find(kRangeMethods, word)) return say_once(words.range, entry->method, "range");
-  if (word.starts_with(kPercentile)) {
-    const auto percentile = parse_whole<double>(word.substr(kPercentile.size()));
-    if (!percentile) throw InputError("'" + std::string(word) + "' has no number of per cent, as in percentile99.9");
-    words.percentile = checked_percentile(*percentile);
-    return say_once(words.range, RangeMethod::percentile, "range");
-  }
-  throw InputError("'" + std::string(word) + "' is not a modifier; known: affine, symmetric, narrow, " +
-                   known(kRangeMethods));
-}
-
-Words read_words(std::string_view text) {
-  Words words;
-  auto end = text.find_first_of(":+");
-  words.format = text.substr(0, end);
-  while (end != std::string_view::npos) {
-    const char kind = text[end];
-    const auto begin = end + 1;
-    end = text.find_first_of(":+", begin);
-    const auto word = text.substr(begin, end == std::string_view::npos ? end : end - begin);
-    if (kind == ':')
-      read_granularity_word(word, words);
-    else
-      read_modifier(word, words);
-  }
-  return words;
+/// One bit has no positive code when signed; codes of 16 bits are kept signed.
+constexpr std::string_view kAffineOnly = "int1", kSymmetricOnly = "int16";
+bool has_symmetry(const FormatEntry& format) {
+  return format.family == FormatFamily::integer && format.name != kAffineOnly && format.name != kSymmetricOnly;
 }
 
 std::string shortest(double value) {
@@ -135,77 +52,144 @@ std::string granularity_label(const Granularity& granularity) {
   return std::string(":g").append(std::to_string(granularity.group));
 }
 
-std::string range_label(const Choice& choice, const ChoiceDefaults& kind) {
+std::string range_label(const Choice& choice, RangeMethod plain, double plain_percentile) {
   const bool percentile = choice.range == RangeMethod::percentile;
-  if (choice.range == kind.range && (!percentile || choice.percentile == kind.percentile)) return {};
+  if (choice.range == plain && (!percentile || choice.percentile == plain_percentile) && choice.norm == kNorm)
+    return {};
   const auto entry =
       std::find_if(kRangeMethods.begin(), kRangeMethods.end(), [&](const auto& e) { return e.method == choice.range; });
   std::string label("+");
   label.append(entry->name);
-  if (percentile && choice.percentile != kind.percentile) label.append(shortest(choice.percentile));
+  if (percentile && choice.percentile != plain_percentile) label.append(shortest(choice.percentile));
+  if (choice.norm != kNorm) label.append(shortest(choice.norm));
   return label;
 }
 
-std::string label_of(const Choice& choice, std::string_view format, const ChoiceDefaults& kind) {
-  std::string label(format);
-  if (!(choice.granularity == kind.granularity)) label += granularity_label(choice.granularity);
-  if (choice.symmetric != kind.symmetric) label += choice.symmetric ? "+symmetric" : "+affine";
+std::string label_of(const Choice& choice, const FormatEntry& format, const ChoiceDefaults& kind) {
+  std::string label(format.name);
+  const bool own = format.cut != Cut::as_asked;
+  if (!(choice.granularity == (own ? format.granularity : kind.granularity)))
+    label += granularity_label(choice.granularity);
+  if (has_symmetry(format) && choice.symmetric != kind.symmetric) label += choice.symmetric ? "+symmetric" : "+affine";
   if (choice.narrow) label += "+narrow";
-  return label += range_label(choice, kind);
+  label += range_label(choice, choice.is_integer() ? kind.range : RangeMethod::absmax, kind.percentile);
+  if (choice.scale_bits != kScaleBits) label += "+scale" + std::to_string(choice.scale_bits);
+  return choice.gain ? label + "+gain" : label;
+}
+
+/// The range methods that a format can take.
+bool takes(const FormatEntry& format, RangeMethod range) {
+  using enum RangeMethod;
+  if (format.family == FormatFamily::integer) return true;
+  if (format.family == FormatFamily::codebook) return range == wmse || range == absmax;
+  if (format.family != FormatFamily::scaled) return range == absmax;
+  return range == absmax || range == percentile || range == mse || range == grid || range == lp || range == wmse;
+}
+
+bool needs_symmetric(RangeMethod range) {
+  using enum RangeMethod;
+  return range == octav || range == halfstep || range == noclip || range == pow2 || range == pow2_mse;
+}
+
+/// Those whose parts have a scale in float32 of their own.
+bool takes_gain(const FormatEntry& format) {
+  using enum FormatFamily;
+  return format.family == integer || format.family == scaled || format.family == binary || format.family == ternary ||
+         format.family == ternary_two;
+}
+
+/// Rejects words that the format cannot follow.
+void check_format(const ChoiceWords& words, const FormatEntry& format, const Choice& choice) {
+  const std::string name(format.name);
+  if (words.granularity && format.cut == Cut::fixed)
+    throw InputError(name + " has blocks of " + std::to_string(format.granularity.group) + ": no granularity");
+  if (format.family != FormatFamily::integer && (words.symmetric || words.narrow))
+    throw InputError("affine, symmetric and narrow are for integers");
+  if (words.symmetric && !has_symmetry(format) && *words.symmetric != choice.symmetric)
+    throw InputError(name + " is " + (choice.symmetric ? "symmetric" : "affine"));
+  if (!takes(format, choice.range)) throw InputError(name + " has no such range method");
+  if (needs_symmetric(choice.range) && !choice.symmetric) throw InputError("this range method needs symmetric");
+  if (words.scale_bits && format.family != FormatFamily::vector) throw InputError("scaleN is for vsint formats");
+  if (choice.gain && !takes_gain(format)) throw InputError(name + " has no scale that gain could change");
+  if (choice.gain && (choice.range == RangeMethod::pow2 || choice.range == RangeMethod::pow2_mse))
+    throw InputError("gain would make the scale no power of two");
 }
 
 /// Rejects words which would have no effect.
-void check(const Words& words, const Choice& choice, bool observed) {
+void check(const ChoiceWords& words, const Choice& choice, bool observed) {
   if (choice.narrow && !choice.symmetric) throw InputError("narrow needs symmetric");
   if (words.percentile && choice.range != RangeMethod::percentile)
     throw InputError("percentile needs range percentile");
+  if (words.norm && choice.range != RangeMethod::lp) throw InputError("norm needs range lp");
   if (!observed) return;
+  if (!choice.is_integer() || choice.bits < 2 || choice.bits > 8)
+    throw InputError("activations are integers of 2 to 8 bits");
   if (choice.granularity.kind != Granularity::Kind::tensor) throw InputError("activations have granularity tensor");
   if (words.range) throw InputError("the observer finds the range of activations");
+  if (choice.gain) throw InputError("gain is for weights");
 }
 
-Choice make_choice(const Words& words, const ChoiceDefaults& defaults, const ChoiceDefaults& kind) {
-  const FormatEntry& format = *find(kFormats, words.format);
+Choice make_float(const ChoiceWords& words) {
+  if (words.granularity || words.symmetric || words.narrow || words.range || words.percentile || words.norm ||
+      words.scale_bits || words.gain)
+    throw InputError("float has no granularity and no modifiers");
   Choice choice;
-  choice.label = format.name;
+  choice.label = "float";
+  return choice;
+}
+
+Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, const ChoiceDefaults& kind) {
+  const FormatEntry& format = *find_format(words.format);
+  if (format.family == FormatFamily::floating) return make_float(words);
+  Choice choice;
+  choice.format = format.name;
+  choice.family = format.family;
   choice.bits = format.bits;
-  choice.is_float = format.name == "float";
-  if (choice.is_float) {
-    if (words.granularity || words.symmetric || words.narrow || words.range || words.percentile)
-      throw InputError("float has no granularity and no modifiers");
-    return choice;
+  choice.is_float = false;
+  choice.granularity =
+      words.granularity.value_or(format.cut == Cut::as_asked ? defaults.granularity : format.granularity);
+  if (has_symmetry(format)) {
+    choice.symmetric = words.symmetric.value_or(defaults.symmetric);
+    // An affine choice among symmetric narrow ones is meant as it stands: narrow says nothing about it.
+    choice.narrow = words.narrow.value_or(defaults.narrow && words.symmetric.value_or(true));
+  } else {
+    choice.symmetric = format.name != kAffineOnly;
+    choice.narrow = words.narrow.value_or(defaults.narrow && choice.is_integer() && choice.symmetric);
   }
-  choice.granularity = words.granularity.value_or(defaults.granularity);
-  choice.symmetric = words.symmetric.value_or(defaults.symmetric);
-  // An affine choice among symmetric narrow ones is meant as it stands: narrow says nothing about it.
-  choice.narrow = words.narrow.value_or(defaults.narrow && words.symmetric.value_or(true));
-  choice.range = kind.observed ? kind.range : words.range.value_or(defaults.range);
+  choice.range = words.range.value_or(choice.is_integer() ? defaults.range : RangeMethod::absmax);
+  if (kind.observed) choice.range = kind.range;
   // One form for each choice: a percentile that is not used is the default one.
   if (choice.range == RangeMethod::percentile) choice.percentile = words.percentile.value_or(defaults.percentile);
+  choice.norm = words.norm.value_or(kNorm);
+  choice.scale_bits = words.scale_bits.value_or(kScaleBits);
+  choice.gain = words.gain.value_or(false);
   check(words, choice, kind.observed);
-  choice.label = label_of(choice, format.name, kind);
+  check_format(words, format, choice);
+  choice.label = label_of(choice, format, kind);
   return choice;
 }
 
 std::string is_not_a_choice(std::string_view text) { return "'" + std::string(text) + "' is not a choice"; }
 
-Words read_map(const Yaml& node) {
-  node.only({"format", "granularity", "range", "percentile", "symmetric", "narrow"});
+ChoiceWords read_map(const Yaml& node) {
+  node.only({"format", "granularity", "range", "percentile", "norm", "symmetric", "narrow", "scale_bits", "gain"});
   const Yaml format = node.at("format");
-  Words words;
+  ChoiceWords words;
   words.format = format.text();
-  if (!find(kFormats, words.format)) format.fail("'" + words.format + "' is not a format; known: " + known(kFormats));
+  if (!find_format(words.format)) format.fail("'" + words.format + "' is not a format; known: " + known(formats()));
   if (const auto value = node.find("granularity")) words.granularity = read_granularity(*value);
   if (const auto value = node.find("range")) words.range = read_range_method(*value);
   if (const auto value = node.find("percentile")) words.percentile = value->number_in(50, 100);
+  if (const auto value = node.find("norm")) words.norm = value->number_in(0.5, 8);
   if (const auto value = node.find("symmetric")) words.symmetric = value->boolean();
   if (const auto value = node.find("narrow")) words.narrow = value->boolean();
+  if (const auto value = node.find("scale_bits")) words.scale_bits = static_cast<int>(value->integer_in(2, 10));
+  if (const auto value = node.find("gain")) words.gain = value->boolean();
   return words;
 }
 
 }  // namespace
 
-std::span<const FormatEntry> formats() { return kFormats; }
 std::span<const RangeEntry> range_methods() { return kRangeMethods; }
 
 ChoiceDefaults ChoiceDefaults::weights() { return {}; }
@@ -233,7 +217,7 @@ Granularity read_granularity(const Yaml& node) {
 
 RangeMethod read_range_method(const Yaml& node) {
   const std::string text = node.text();
-  const auto* entry = find(kRangeMethods, text);
+  const auto* entry = find_range_method(text);
   if (!entry) node.fail("'" + text + "' is not a range method; known: " + known(kRangeMethods));
   return entry->method;
 }
@@ -262,10 +246,9 @@ ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defau
 }
 
 Choice parse_choice(std::string_view text, const ChoiceDefaults& defaults, const ChoiceDefaults& defaults_of_kind) {
-  if (!find(kFormats, text.substr(0, text.find_first_of(":+"))))
-    throw InputError(is_not_a_choice(text) + "; known: " + known(kFormats));
+  if (find_format(format_in(text)) == nullptr) throw InputError(is_not_a_choice(text) + "; known: " + known(formats()));
   try {
-    return make_choice(read_words(text), defaults, defaults_of_kind);
+    return make_choice(read_choice_words(text), defaults, defaults_of_kind);
   } catch (const InputError& error) {
     throw InputError(is_not_a_choice(text) + ": " + error.what());
   }
@@ -273,7 +256,7 @@ Choice parse_choice(std::string_view text, const ChoiceDefaults& defaults, const
 
 Choice read_choice(const Yaml& node, const ChoiceDefaults& defaults, const ChoiceDefaults& defaults_of_kind) {
   const bool map = node.is_map();
-  const Words words = map ? read_map(node) : Words{};
+  const ChoiceWords words = map ? read_map(node) : ChoiceWords{};
   const std::string text = map ? std::string() : node.text();
   try {
     return map ? make_choice(words, defaults, defaults_of_kind) : parse_choice(text, defaults, defaults_of_kind);

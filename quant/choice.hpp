@@ -7,46 +7,53 @@
 #include <vector>
 
 #include "core/yaml.hpp"
+#include "quant/number_format.hpp"
 
 namespace bitplan {
 
 using ChoiceId = std::int16_t;  ///< index into a ChoiceTable
 
-/// How values are cut into parts with a scale of their own.
-struct Granularity {
-  enum class Kind : std::uint8_t { tensor, channel, group };
-  Kind kind = Kind::channel;
-  int group = 0;  ///< elements along the reduction that share a scale (group only)
-  bool operator==(const Granularity&) const = default;
+/// How the range of values is found before it is cut into steps.
+/// Defined in quant/weight_range.hpp and quant/range_search.hpp.
+enum class RangeMethod : std::uint8_t {
+  absmax,
+  minmax,
+  percentile,
+  mse,
+  grid,
+  lp,
+  wmse,
+  octav,
+  halfstep,
+  noclip,
+  pow2,
+  pow2_mse
 };
 
-/// How the range of values is found before it is cut into steps.
-enum class RangeMethod : std::uint8_t { absmax, minmax, percentile, mse };
-
 /// What a site may be: `float`, or a recipe = number format + granularity + range + rounding + compensation.
-/// Integer of b bits (2…8), x' = s (q - z), rounding half to even:
+/// Integer of b bits (1…8, 16), x' = s (q - z), rounding half to even:
 ///   signed    q in -2^(b-1) … 2^(b-1)-1, narrow drops the lowest;   unsigned q in 0 … 2^b-1
+/// Other formats: quant/number_format.hpp.
 struct Choice {
-  std::string
-      label;  ///< canonical text: "float", "int4", "int4:g64", "int4:tensor", "int4+affine"; parse(label) == *this
+  /// Canonical text: "float", "int4", "int4:g64", "int4:tensor", "int4+affine", "nf4:g32"; parse(label) == *this.
+  std::string label;
+  std::string_view format = "float";  ///< a name of formats()
+  FormatFamily family = FormatFamily::floating;
   bool is_float = true;
-  int bits = 32;          ///< 32 for float
-  bool symmetric = true;  ///< zero point 0; else affine
+  int bits = 32;          ///< of a code; 32 for float
+  bool symmetric = true;  ///< zero point 0; else affine (integers only)
   bool narrow = false;
   Granularity granularity;
   RangeMethod range = RangeMethod::mse;
   double percentile = 99.99;  ///< per cent of values inside the range (range == percentile)
+  double norm = 2.4;          ///< p of the error |x' - x|^p (range == lp)
+  int scale_bits = 4;         ///< of the integer scale of a vector (family == vector)
+  bool gain = false;          ///< each scale times <w, w> / <w', w>: w' keeps its length along w
 
+  bool is_integer() const { return family == FormatFamily::integer; }
   /// All fields: "int8" of weights (symmetric, channel) is not "int8" of activations (affine, tensor).
   bool operator==(const Choice&) const = default;
 };
-
-/// A number format, for `list` and the tests.
-struct FormatEntry {
-  std::string_view name, summary;
-  int bits;
-};
-std::span<const FormatEntry> formats();
 
 struct RangeEntry {
   std::string_view name, summary;
@@ -75,11 +82,11 @@ ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defau
 Granularity read_granularity(const Yaml& node);
 RangeMethod read_range_method(const Yaml& node);
 
-/// "float", "int4", "int3:g64", "int4:channel", "int8:tensor", "int4+affine", "int4+symmetric", "int4+narrow",
-/// "int4+absmax", "int4+minmax", "int4+percentile", "int4+percentile99.9", "int4+mse", joined as in
-/// "int3:g64+affine+minmax"; what is not said comes from `defaults`, and the label says only what differs from
-/// `defaults_of_kind` (ChoiceDefaults::weights() or activations()). Throws InputError "'int9' is not a choice; known:
-/// …".
+/// A format, then `:tensor`, `:channel` or `:gN`, then modifiers `+affine`, `+symmetric`, `+narrow`, `+gain`, `+scaleN`
+/// and a range (`+absmax`, `+percentile99.9`, `+lp2.4`, …), as in "int3:g64+affine+minmax"; what is not said comes from
+/// `defaults`, except that formats other than integers have their own granularity (where the table says so) and range
+/// absmax. The label says only what differs from `defaults_of_kind` (ChoiceDefaults::weights() or activations()) or
+/// from the format's own. Throws InputError "'int9' is not a choice; known: …".
 Choice parse_choice(std::string_view text, const ChoiceDefaults& defaults, const ChoiceDefaults& defaults_of_kind);
 
 /// A choice in YAML: the text form, or a map {format: int4, granularity: group:64, range: mse, symmetric: false, …}.

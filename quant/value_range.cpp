@@ -58,6 +58,11 @@ Range range_of_on(Isa isa, std::span<const float> values) {
 
 Range range_of(std::span<const float> values) { return range_of_on(best_isa(), values); }
 
+float absmax_of(std::span<const float> values) {
+  const Range range = range_of(values);
+  return std::max(std::abs(range.low), std::abs(range.high));
+}
+
 std::int64_t values_inside(std::int64_t n, double percentile) {
   // The factor keeps 99.9 % of 1000 at 999 whatever the last bit of the product is.
   const double inside = std::ceil(percentile / 100 * static_cast<double>(n) * (1 - 0x1p-40));

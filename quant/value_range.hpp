@@ -17,6 +17,9 @@ struct Range {
 Range range_of(std::span<const float> values);
 Range range_of_on(Isa isa, std::span<const float> values);
 
+/// Largest magnitude; 0 of none.
+float absmax_of(std::span<const float> values);
+
 /// How many of n values lie inside a range that holds at least `percentile` per cent of them: ceil(n * percentile /
 /// 100).
 std::int64_t values_inside(std::int64_t n, double percentile);

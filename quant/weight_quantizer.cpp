@@ -2,14 +2,18 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+
+#include "core/error.hpp"
 #include "quant/affine.hpp"
 #include "quant/value_range.hpp"
+#include "quant/weight_format.hpp"
 #include "quant/weight_range.hpp"
 
 namespace bitplan {
 namespace {
 
-constexpr std::int64_t kScaleBits = 32, kZeroPointBits = 8;
+constexpr std::int64_t kScaleBits = 32, kPowerOfTwoBits = 8, kZeroPointBits = 8;
 constexpr std::int64_t kTile = 16;  // channels gathered together, so that strided columns are read by whole cache lines
 
 /// The parts of a weight as runs of rows: each row of `view` (a channel, or the tensor as one row) in runs of `run`.
@@ -77,23 +81,104 @@ double mean_squared_error(std::span<const float> values, std::span<const float> 
   return weights.empty() ? 0 : sum / static_cast<double>(weights.size());
 }
 
-/// Quantizes rows (whole channels, one after the other) in place and writes their codes.
-void quantize_rows(const Parts& parts, const Choice& choice, std::span<float> rows, std::span<std::int16_t> codes,
-                   QuantizedWeight& out) {
-  const std::int64_t length = parts.view.per_channel();
-  const auto size = static_cast<std::int64_t>(rows.size());
-  for (std::int64_t row = 0; row < size; row += length) {
-    for (std::int64_t begin = 0; begin < length; begin += parts.run) {
-      const auto at = static_cast<std::size_t>(row + begin);
-      const auto n = static_cast<std::size_t>(std::min(parts.run, length - begin));
-      const std::span part = rows.subspan(at, n);
-      const Affine q = weight_quantizer(part, choice);
-      codes_of(q, part, codes.subspan(at, n));
+/// <w, w> / <w', w>, or 1 where that is no positive number.
+double gain_of(std::span<const float> values, std::span<const float> weights) {
+  double same = 0, cross = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    same += static_cast<double>(weights[i]) * weights[i];
+    cross += static_cast<double>(values[i]) * weights[i];
+  }
+  return cross > 0 && std::isfinite(same / cross) ? same / cross : 1;
+}
+
+/// Quantizes rows in place, part by part.
+class RowQuantizer {
+ public:
+  RowQuantizer(const Parts& parts, const Choice& choice, float absmax, std::span<const float> importance,
+               QuantizedWeight& out)
+      : parts_(parts), choice_(choice), importance_(importance), absmax_(absmax), out_(out) {}
+
+  void operator()(std::span<float> row, std::span<std::int16_t> codes) {
+    if (choice_.is_integer()) return integers(row, codes);
+    const WeightFormat& format = weight_format(choice_);
+    grids_.clear();
+    format.fit({row, importance_, absmax_}, parts_.run, choice_, grids_);
+    const auto run = static_cast<std::size_t>(format.run(parts_.run)), part = static_cast<std::size_t>(parts_.run);
+    std::size_t at = 0;
+    for (const Grid& grid : grids_) {
+      const std::size_t n = std::min({run, row.size() - at, part - at % part});
+      const auto x = std::span<const float>(row).subspan(at, n);
+      before_.assign(x.begin(), x.end());
+      grid.round(row.subspan(at, n), codes.subspan(at, n));
+      const auto level_of = [&](std::size_t i) {
+        return grid.levels->values()[grid.levels->index(before_[i] / grid.scale)];
+      };
+      finish(grid.scale, row.subspan(at, n), level_of);
+      if (has_own_levels())
+        out_.code_book.insert(out_.code_book.end(), grid.levels->values().begin(), grid.levels->values().end());
+      at += n;
+    }
+    assert(at == row.size());
+  }
+
+ private:
+  bool has_own_levels() const {
+    using enum FormatFamily;
+    return choice_.family == codebook || choice_.family == power || choice_.family == ternary ||
+           choice_.family == ternary_two;
+  }
+
+  void integers(std::span<float> row, std::span<std::int16_t> codes) {
+    for (std::size_t begin = 0; begin < row.size(); begin += static_cast<std::size_t>(parts_.run)) {
+      const std::size_t n = std::min(static_cast<std::size_t>(parts_.run), row.size() - begin);
+      const std::span part = row.subspan(begin, n);
+      const Affine q =
+          weight_quantizer(part, choice_, importance_.empty() ? importance_ : importance_.subspan(begin, n));
+      if (choice_.gain) before_.assign(part.begin(), part.end());
+      codes_of(q, part, codes.subspan(begin, n));
       fake_quantize(q, part, part);
-      out.scales.push_back(q.scale);
-      out.zero_points.push_back(q.zero_point);
+      finish(q.scale, part, [&](std::size_t i) { return static_cast<float>(codes[begin + i] - q.zero_point); });
+      out_.zero_points.push_back(q.zero_point);
     }
   }
+
+  /// Notes the scale, with the gain where it is asked for: before_ holds the weights, level_of(i) is value i in steps.
+  template <class LevelOf>
+  void finish(float scale, std::span<float> values, LevelOf level_of) {
+    if (choice_.gain && scale > 0) {
+      const auto corrected = static_cast<float>(scale * gain_of(values, before_));
+      const bool finite = std::isfinite(corrected / scale * absmax_of(values));
+      if (finite) scale = corrected;
+      for (std::size_t i = 0; finite && i < values.size(); ++i) values[i] = scale * level_of(i);
+    }
+    out_.scales.push_back(scale);
+  }
+
+  const Parts& parts_;
+  const Choice& choice_;
+  std::span<const float> importance_;
+  float absmax_;
+  QuantizedWeight& out_;
+  std::vector<Grid> grids_;
+  std::vector<float> before_;
+};
+
+/// The importance of a row's elements: that of the reduction; where the tensor is one row, repeated for each channel.
+std::vector<float> row_importance(std::span<const float> importance, const WeightView& view, const Choice& choice) {
+  if (choice.range != RangeMethod::wmse) return {};
+  if (importance.empty()) throw InputError("range wmse needs the energy of the layer's input");
+  if (static_cast<std::int64_t>(importance.size()) != view.per_channel())
+    throw InputError("the input has " + std::to_string(importance.size()) + " energies, the weight's reduction " +
+                     std::to_string(view.per_channel()) + " elements");
+  if (range_of(importance).low < 0) throw InputError("an energy of the input is negative");
+  if (choice.granularity.kind != Granularity::Kind::tensor) return {importance.begin(), importance.end()};
+  std::vector<float> row;
+  row.reserve(static_cast<std::size_t>(view.size()));
+  for (std::int64_t o = 0; o < view.outer; ++o)
+    for (std::int64_t c = 0; c < view.channels; ++c)
+      for (std::int64_t i = 0; i < view.inner; ++i)
+        row.push_back(importance[static_cast<std::size_t>(o * view.inner + i)]);
+  return row;
 }
 
 }  // namespace
@@ -109,9 +194,10 @@ WeightView WeightView::of(const Shape& shape, int channel_axis) {
   return view;
 }
 
-QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView& view, const Choice& choice) {
+QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView& view, const Choice& choice,
+                                std::span<const float> importance) {
   assert(static_cast<std::int64_t>(weights.size()) == view.size());
-  range_of(weights);  // names the first value that is not finite by its place in the tensor
+  const Range range = range_of(weights);  // names the first value that is not finite by its place in the tensor
   QuantizedWeight out;
   out.stored_bits = stored_bits(view, choice);
   if (choice.is_float || weights.empty()) {
@@ -119,10 +205,10 @@ QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView
     return out;
   }
   const Parts parts(view, choice.granularity);
+  const std::vector<float> energies = row_importance(importance, view, choice);
   out.codes.resize(weights.size());
   out.values.resize(weights.size());
-  out.scales.reserve(static_cast<std::size_t>(parts.count()));
-  out.zero_points.reserve(static_cast<std::size_t>(parts.count()));
+  RowQuantizer quantize(parts, choice, std::max(-range.low, range.high), energies, out);
   const std::int64_t tile = std::min(kTile, parts.view.channels), length = parts.view.per_channel();
   std::vector<float> tile_rows(static_cast<std::size_t>(tile * length));
   std::vector<std::int16_t> tile_codes(tile_rows.size());
@@ -131,7 +217,9 @@ QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView
     const std::span rows = std::span(tile_rows).first(n);
     const std::span codes = std::span(tile_codes).first(n);
     gather(parts.view, first, weights.data(), rows);
-    quantize_rows(parts, choice, rows, codes, out);
+    for (std::size_t row = 0; row < n; row += static_cast<std::size_t>(length))
+      quantize(rows.subspan(row, static_cast<std::size_t>(length)),
+               codes.subspan(row, static_cast<std::size_t>(length)));
     scatter(parts.view, first, std::span<const float>(rows), out.values.data());
     scatter(parts.view, first, std::span<const std::int16_t>(codes), out.codes.data());
   }
@@ -142,9 +230,15 @@ QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView
 std::int64_t code_bits(const WeightView& view, const Choice& choice) { return view.size() * choice.bits; }
 
 std::int64_t stored_bits(const WeightView& view, const Choice& choice) {
-  if (choice.is_float) return code_bits(view, choice);
-  const std::int64_t bits_of_part = kScaleBits + (choice.symmetric ? 0 : kZeroPointBits);
-  return code_bits(view, choice) + parts_of(view, choice.granularity) * bits_of_part;
+  if (choice.is_float || view.size() == 0) return code_bits(view, choice);
+  const Parts parts(view, choice.granularity);
+  if (!choice.is_integer())
+    return code_bits(view, choice) +
+           weight_format(choice).overhead_bits({parts.view.channels, parts.view.per_channel(), parts.run}, choice);
+  const bool power_of_two = choice.range == RangeMethod::pow2 || choice.range == RangeMethod::pow2_mse;
+  const std::int64_t bits_of_part =
+      (power_of_two ? kPowerOfTwoBits : kScaleBits) + (choice.symmetric ? 0 : kZeroPointBits);
+  return code_bits(view, choice) + parts.count() * bits_of_part;
 }
 
 std::int64_t parts_of(const WeightView& view, const Granularity& granularity) {

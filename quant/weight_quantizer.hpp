@@ -19,23 +19,31 @@ struct WeightView {
   std::int64_t size() const { return outer * channels * inner; }
 };
 
-/// A weight tensor after quantization. Part p is the whole tensor, a channel, or (channel * groups per channel +
-/// group).
+/// A weight tensor after quantization. A part is the whole tensor, a channel, or (channel * groups per channel +
+/// group); a pair of elements where they share a shift (mx9, mx6, mx4).
 struct QuantizedWeight {
-  std::vector<std::int16_t> codes;        ///< q by element, the tensor's own order; affine int8 is 0 … 255
+  /// By element, the tensor's own order. Integers: q (affine int8 is 0 … 255). Other formats: bit pattern (fp…) or
+  /// signed index of the level, as quant/levels.hpp says.
+  std::vector<std::int16_t> codes;
   std::vector<float> scales;              ///< by part
-  std::vector<std::int32_t> zero_points;  ///< by part; all 0 when symmetric
-  std::vector<float> values;              ///< s (q - z): what the network computes with
-  std::int64_t stored_bits = 0;           ///< codes + 32 bits a scale + 8 bits a zero point (affine only)
+  std::vector<std::int32_t> zero_points;  ///< by part, integers only; all 0 when symmetric
+  std::vector<float> code_book;           ///< levels by part, where each part has its own; value = scale * level
+  std::vector<float> values;              ///< what the network computes with
+  std::int64_t stored_bits = 0;           ///< codes, scales, zero points, exponents, code books
   double mse = 0;                         ///< mean of (values - weights)^2; 0 when empty
 };
 
-/// Quantizes weights [outer, channels, inner]. Each part has the scale of its range method; a part of zeros has
-/// scale 1. The range methods are defined in weight_range.hpp. A float choice gives the weights themselves and no
-/// codes. Deterministic; cost O(elements × grid) for range mse. Throws InputError on NaN or infinite weights.
-QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView& view, const Choice& choice);
+/// Quantizes weights [outer, channels, inner]. Each part has the scale of its range method; a part of zeros is 0 in
+/// each format. Integers and their ranges are defined in weight_range.hpp, other formats in weight_format.hpp. A float
+/// choice gives the weights themselves and no codes. importance: for range wmse, E[x^2] of the input that each element
+/// of the reduction is multiplied with (per_channel values). Groups longer than the reduction are the reduction. Gain:
+/// with w' the values of a part, its scale is multiplied with <w, w> / <w', w> when <w', w> > 0. Deterministic; cost
+/// O(elements × candidates of the range method). Throws InputError on NaN or infinite weights, and on range wmse
+/// without importance.
+QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView& view, const Choice& choice,
+                                std::span<const float> importance = {});
 
-/// Scales that a weight has: 1 (tensor), channels, or channels * ceil(per_channel / group); 0 when it is empty.
+/// Parts that a weight has: 1 (tensor), channels, or channels * ceil(per_channel / group); 0 when it is empty.
 std::int64_t parts_of(const WeightView& view, const Granularity& granularity);
 /// stored_bits of `choice` on a weight of this view, without quantizing; float counts 32 bits an element.
 std::int64_t stored_bits(const WeightView& view, const Choice& choice);

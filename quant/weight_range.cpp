@@ -1,9 +1,12 @@
 #include "quant/weight_range.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
+#include "quant/range_search.hpp"
 #include "quant/value_range.hpp"
 
 namespace bitplan {
@@ -25,12 +28,11 @@ Range percentile_range(std::span<const float> part, const Choice& choice) {
   const auto n = static_cast<std::int64_t>(part.size());
   const std::int64_t inside = values_inside(n, choice.percentile);
   if (inside == 0) return {};
-  std::vector<float> values(part.begin(), part.end());
   if (choice.symmetric) {
-    for (float& value : values) value = std::abs(value);
-    const float most = nth(values, inside - 1);
+    const float most = percentile_absmax(part, choice.percentile);
     return {-most, most};
   }
+  std::vector<float> values(part.begin(), part.end());
   const std::int64_t below = (n - inside) / 2;
   return {nth(values, below), nth(values, below + inside - 1)};
 }
@@ -39,9 +41,50 @@ Affine quantizer(Range range, const Choice& choice) {
   return affine_from_range(range.low, range.high, choice.bits, choice.symmetric, choice.narrow);
 }
 
+/// The symmetric quantizer of scale s; zeros alone give scale 1.
+Affine of_scale(double scale, const Choice& choice) {
+  Affine q = affine_from_range(0, 0, choice.bits, true, choice.narrow);
+  if (scale > 0) q.scale = std::max(static_cast<float>(scale), std::numeric_limits<float>::min());
+  return q;
+}
+
+double half_step_scale(std::span<const float> part, bool narrow, int bits) {
+  return absmax_of(part) / (((1 << bits) - (narrow ? 2 : 1)) / 2.0);
+}
+
+Affine noclip_quantizer(std::span<const float> part, const Choice& choice) {
+  const Range range = range_of(part);
+  const Affine codes = of_scale(0, choice);
+  return of_scale(std::max(static_cast<double>(range.high) / codes.q_max, static_cast<double>(range.low) / codes.q_min),
+                  choice);
+}
+
+Affine pow2_quantizer(std::span<const float> part, const Choice& choice) {
+  const double scale = half_step_scale(part, false, choice.bits);
+  if (scale == 0) return of_scale(0, choice);
+  const Affine start = of_scale(std::exp2(std::nearbyint(std::log2(scale))), choice);
+  if (choice.range == RangeMethod::pow2) return start;
+  Affine best;
+  double least = std::numeric_limits<double>::infinity();
+  for (const double factor : std::array{4.0, 2.0, 1.0, 0.5, 0.25}) {
+    const Affine q = of_scale(factor * start.scale, choice);
+    const double error = range_error(part, q, {});
+    if (error < least) least = error, best = q;
+  }
+  return best;
+}
+
 }  // namespace
 
-Affine weight_quantizer(std::span<const float> part, const Choice& choice) {
+float percentile_absmax(std::span<const float> part, double percentile) {
+  const std::int64_t inside = values_inside(static_cast<std::int64_t>(part.size()), percentile);
+  if (inside == 0) return 0;
+  std::vector<float> values(part.begin(), part.end());
+  for (float& value : values) value = std::abs(value);
+  return nth(values, inside - 1);
+}
+
+Affine weight_quantizer(std::span<const float> part, const Choice& choice, std::span<const float> importance) {
   switch (choice.range) {
     case RangeMethod::absmax:
       return quantizer(absmax_range(part), choice);
@@ -50,9 +93,24 @@ Affine weight_quantizer(std::span<const float> part, const Choice& choice) {
     case RangeMethod::percentile:
       return quantizer(percentile_range(part, choice), choice);
     case RangeMethod::mse:
+      return mse_weight_quantizer(part, choice);
+    case RangeMethod::grid:
+    case RangeMethod::lp:
+    case RangeMethod::wmse:
+      return search_affine(part, importance, choice);
+    case RangeMethod::octav: {
+      const auto clip = static_cast<float>(octav_clip(part, choice.bits));
+      return quantizer({-clip, clip}, choice);
+    }
+    case RangeMethod::halfstep:
+      return of_scale(half_step_scale(part, choice.narrow, choice.bits), choice);
+    case RangeMethod::noclip:
+      return noclip_quantizer(part, choice);
+    case RangeMethod::pow2:
+    case RangeMethod::pow2_mse:
       break;
   }
-  return mse_weight_quantizer(part, choice);
+  return pow2_quantizer(part, choice);
 }
 
 }  // namespace bitplan

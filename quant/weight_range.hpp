@@ -12,12 +12,23 @@ namespace bitplan {
 ///   absmax      [-a, a], a = max |w|                                     minmax   [min w, max w]
 ///   percentile  symmetric: [-a, a], a the ceil(n p / 100)-th smallest |w|
 ///               affine: of the n - ceil(n p / 100) values outside half (rounded down) lie below, the rest above
-///   mse         of [r l, r h], r = 0.3 … 1 in 100 equal steps, [l, h] the range of absmax (symmetric) or minmax
-///   (affine),
-///               the one with the least sum of (w' - w)^2; of equal ones the largest r
+///   mse         of [r l, r h], r = 0.3 … 1 in 100 equal steps, [l, h] as minmax, the one with the least
+///               sum of (w' - w)^2; of equal ones the largest r
+///   grid        of r = k / 20, k = 1 … 20, likewise; of equal ones the smallest: brevitas' MSE grid
+///   lp, wmse    as mse with the sum of |w' - w|^p, or of h (w' - w)^2, h the importance
+///   octav       [-s, s], s = octav_clip(…)
+///   halfstep    s = max |w| / ((q_max - q_min) / 2): torch.ao, torchao SYMMETRIC; unless narrow the largest
+///               value is clipped by half a step
+///   noclip      s = max(max w / q_max, min w / q_min): torchao SYMMETRIC_NO_CLIPPING_ERR
+///   pow2        s = 2^rint(log2(max |w| / ((2^b - 1) / 2))): Quark PowOf2MinMax; rounded, so it may clip
+///   pow2_mse    of that s times 4, 2, 1, 1/2, 1/4 the first with the least squared error: Quark PowOf2MinMSE
 ///
 /// All values must be finite; zeros alone give scale 1. O(n), percentile O(n log n) at worst, mse O(100 n).
-Affine weight_quantizer(std::span<const float> part, const Choice& choice);
+/// importance: of each value, for wmse.
+Affine weight_quantizer(std::span<const float> part, const Choice& choice, std::span<const float> importance = {});
+
+/// The ceil(n p / 100)-th smallest |w|.
+float percentile_absmax(std::span<const float> part, double percentile);
 
 /// Range mse by the plain definition: each ratio from the largest down, errors summed in double in index order.
 Affine mse_weight_quantizer_ref(std::span<const float> part, const Choice& choice);

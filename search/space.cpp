@@ -62,6 +62,8 @@ std::vector<Choice> read_choices(const Yaml& list, const ChoiceDefaults& default
   std::vector<Choice> choices;
   for (const Yaml& item : list.items()) {
     choices.push_back(read_choice(item, defaults, of_kind));
+    if (choices.back().range == RangeMethod::wmse)
+      item.fail("range wmse needs the layer's inputs, which only `bitplan quantize --act` has");
     if (std::count(choices.begin(), choices.end(), choices.back()) > 1)
       item.fail("'" + choices.back().label + "' stands here for the second time");
   }

@@ -89,7 +89,7 @@ struct SpaceSpec {
 Space make_space(const SpaceSpec& spec, const Network& network, ChoiceTable& table);
 
 /// "w4a8": all weights int4, all activations int8 (wNaM, wNafloat, wfloataM or floataM; wN and aM alone leave the other
-/// side float; "float"), with the granularity and range of the experiment and regardless of its rules; choices are
+/// side float; "float"), or the choices of both sides as in "mxfp4/int8", with the granularity and range of the experiment and regardless of its rules; choices are
 /// added to `table`. Throws InputError on another text.
 Assignment uniform_assignment(const std::string& text, const SpaceSpec& spec, const Network& network,
                               ChoiceTable& table);

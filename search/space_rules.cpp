@@ -3,6 +3,7 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "core/error.hpp"
 #include "quant/weight_quantizer.hpp"
@@ -149,13 +150,6 @@ Space make_space(const SpaceSpec& spec, const Network& network, ChoiceTable& tab
 
 namespace {
 
-/// The choice of one side of "w4a8": "" and "float" are float.
-ChoiceId side_choice(std::string_view bits, const ChoiceDefaults& defaults, const ChoiceDefaults& of_kind,
-                     ChoiceTable& table) {
-  if (bits.empty() || bits == "float") return kFloat;
-  return table.add(parse_choice("int" + std::string(bits), defaults, of_kind));
-}
-
 /// Takes "w4", "wfloat" or (when `bare_float`) "float" from the front: what stands behind the letter.
 std::optional<std::string_view> take_side(std::string_view& rest, char letter, bool bare_float) {
   if (bare_float && rest.starts_with("float")) {
@@ -171,19 +165,31 @@ std::optional<std::string_view> take_side(std::string_view& rest, char letter, b
   return side;
 }
 
-}  // namespace
-
-Assignment uniform_assignment(const std::string& text, const SpaceSpec& spec, const Network& network,
-                              ChoiceTable& table) {
+/// The choices of weights and activations: "w4a8" is int4 and int8, "mxfp4/int8" says both, what is missing is float.
+std::pair<std::string, std::string> sides_of(const std::string& text) {
+  if (const auto slash = text.find('/'); slash != std::string::npos)
+    return {text.substr(0, slash), text.substr(slash + 1)};
   std::string_view rest = text;
   const auto weights = take_side(rest, 'w', true), activations = take_side(rest, 'a', false);
   const bool empty_side = (weights && weights->empty()) || (activations && activations->empty());
   if (!rest.empty() || empty_side || (!weights && !activations))
-    throw InputError("'" + text + "' is not a uniform plan; write w4a8, w4afloat, floata8, w4, a8 or float");
+    throw InputError("'" + text +
+                     "' is not a uniform plan; write w4a8, w4afloat, floata8, w4, a8, float, or choices as in mxfp4/int8");
+  const auto choice = [](std::string_view side) {
+    return side.empty() || side == "float" ? std::string("float") : "int" + std::string(side);
+  };
+  return {choice(weights.value_or("")), choice(activations.value_or(""))};
+}
+
+}  // namespace
+
+Assignment uniform_assignment(const std::string& text, const SpaceSpec& spec, const Network& network,
+                              ChoiceTable& table) {
+  const auto [weights, activations] = sides_of(text);
   ChoiceId weight = kFloat, activation = kFloat;
   try {
-    weight = side_choice(weights.value_or(""), spec.weight_defaults, ChoiceDefaults::weights(), table);
-    activation = side_choice(activations.value_or(""), spec.activation_defaults, ChoiceDefaults::activations(), table);
+    weight = table.add(parse_choice(weights, spec.weight_defaults, ChoiceDefaults::weights()));
+    activation = table.add(parse_choice(activations, spec.activation_defaults, ChoiceDefaults::activations()));
   } catch (const InputError& error) {
     throw InputError("'" + text + "': " + error.what());
   }

@@ -105,6 +105,26 @@ LossSums total(const std::vector<LossSums>& chunks) {
 
 }  // namespace
 
+TEST_CASE("weights of other formats than integers are computed with their values under each arithmetic") {
+  const Samples samples("formats", 10);
+  const auto net = mlp(4);
+  for (const std::string text : {"fp8", "ternary", "binary", "codebook4:channel", "mxfp4", "nf4", "int16", "pot4"}) {
+    INFO(text);
+    const Choices choices;
+    const ChoiceId w = choices.weight(text);
+    const Assignment assignment{w, w, choices.a8, choices.a8};
+    std::vector<std::vector<LossSums>> losses;
+    for (const auto arithmetic : {Arithmetic::floating, Arithmetic::automatic}) {
+      auto spec = spec_with(samples.spec());
+      spec.arithmetic = arithmetic;
+      Evaluator evaluator(net, choices.table, spec);
+      losses.push_back(all(evaluator, assignment));
+      CHECK(total(losses.back()).invalid == 0);
+    }
+    CHECK(losses[0] == losses[1]);
+  }
+}
+
 TEST_CASE("an evaluation is the losses of the executor's outputs, sample by sample, without the padding") {
   const Samples samples("direct", 10);
   const auto net = mlp(4);

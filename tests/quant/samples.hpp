@@ -45,4 +45,15 @@ inline Choice weight_choice(const std::string& text) {
   return parse_choice(text, ChoiceDefaults::weights(), ChoiceDefaults::weights());
 }
 
+/// int2 … int8, which take every modifier of integers.
+inline bool is_plain_integer(const FormatEntry& format) {
+  return format.family == FormatFamily::integer && format.bits >= 2 && format.bits <= 8;
+}
+/// Ranges of symmetric and affine integers alike that need no data.
+inline bool is_plain_range(const RangeEntry& range) {
+  using enum RangeMethod;
+  return range.method == absmax || range.method == minmax || range.method == percentile || range.method == mse ||
+         range.method == grid || range.method == lp;
+}
+
 }  // namespace bitplan::test

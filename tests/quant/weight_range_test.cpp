@@ -26,7 +26,7 @@ std::vector<Choice> all_mse_choices() {
   std::vector<Choice> choices;
   for (const auto& format : formats())
     for (const auto* modifier : {"", "+affine", "+narrow"})
-      if (format.name != "float") choices.push_back(weight_choice(std::string(format.name) + modifier));
+      if (is_plain_integer(format)) choices.push_back(weight_choice(std::string(format.name) + modifier));
   return choices;
 }
 
@@ -116,6 +116,7 @@ TEST_CASE("the fast mse search finds the reference's quantizer on values with ma
 TEST_CASE("a part of zeros, and an empty one, has scale 1 with each range method") {
   for (const auto& entry : range_methods())
     for (const auto* modifier : {"", "+affine"}) {
+      if (*modifier != 0 && !is_plain_range(entry)) continue;
       const Choice choice = weight_choice("int4" + std::string(modifier) + "+" + std::string(entry.name));
       for (const std::size_t n : {0, 1, 5, 100}) {
         const Affine q = weight_quantizer(std::vector<float>(n), choice);
@@ -131,6 +132,7 @@ TEST_CASE("a constant part is kept to the last bits with each range method, symm
       for (const auto* modifier : {"", "+affine", "+narrow"})
         for (const float value : {0.3F, -0.3F}) {
           const std::string label = "int" + std::to_string(bits) + modifier;
+          if (!is_plain_range(entry)) continue;
           if (std::string(modifier) == "+affine" && entry.name == "absmax")
             continue;  // 0.3 lies between codes of [-0.3, 0.3]
           std::vector<float> values(20, value);
@@ -138,4 +140,22 @@ TEST_CASE("a constant part is kept to the last bits with each range method, symm
           fake_quantize(q, values, values);
           for (const float out : values) CHECK(out == Approx(value).epsilon(2e-7));
         }
+}
+
+TEST_CASE("halfstep, noclip and powers of two: scales by hand") {
+  const std::vector<float> values{-16, 3, 7.5F};
+  CHECK(weight_quantizer(values, weight_choice("int4+halfstep")) == Affine{16 / 7.5F, 0, -8, 7});
+  CHECK(weight_quantizer(values, weight_choice("int4+halfstep+narrow")) == Affine{16 / 7.0F, 0, -7, 7});
+  CHECK(weight_quantizer(values, weight_choice("int4+noclip")) == Affine{2, 0, -8, 7});
+  CHECK(weight_quantizer({{-8, 14}}, weight_choice("int4+noclip")) == Affine{2, 0, -8, 7});
+  CHECK(weight_quantizer(values, weight_choice("int4+pow2")) == Affine{2, 0, -8, 7});      // log2(16 / 7.5) = 1.09
+  CHECK(weight_quantizer({{-12, 1}}, weight_choice("int4+pow2")) == Affine{2, 0, -8, 7});  // log2(1.6) = 0.68
+  // With s = 1/4 there is no error but that of the clipped 16: 2 is as good as it gets for that.
+  CHECK(weight_quantizer({{-16, 2, 4}}, weight_choice("int4+pow2_mse")) == Affine{2, 0, -8, 7});
+  CHECK(weight_quantizer({{7, -1, 3}}, weight_choice("int4+pow2_mse")) == Affine{1, 0, -8, 7});
+}
+
+TEST_CASE("the zero point's tie goes the way of a division in float32") {
+  // 127 / (254 / 255) is 127.5 in float32, a little less in double.
+  CHECK(affine_from_range(-127, 127, 8, false, false).zero_point == 128);
 }

@@ -278,6 +278,9 @@ TEST_CASE("the space is read strictly, each error at its place") {
   fails("weights: {choices: []}\n", "exp.yaml:1:20: weights.choices: must name at least one choice");
   fails("weights: {choices: [int4, int8, int4]}\n",
         "exp.yaml:1:33: weights.choices[2]: 'int4' stands here for the second time");
+  fails("weights: {choices: [int4, int4+wmse]}\n",
+        "exp.yaml:1:27: weights.choices[1]: range wmse needs the layer's inputs, which only `bitplan quantize --act` "
+        "has");
   fails("weights: {choices: [int4, int9]}\n", "exp.yaml:1:27: weights.choices[1]: 'int9' is not a choice; known: ");
   fails("weights: {choices: int4}\n", "weights.choices: must be a list");
   fails("weights: {choices: [int4], rounding: adaround}\n",
@@ -335,8 +338,13 @@ TEST_CASE("a uniform plan is written as bits of weights and activations") {
   CHECK(labels("floata8") == labels("a8"));
   CHECK(labels("wfloata8") == labels("a8"));
   CHECK(labels("float") == Strings{"float", "float", "float", "float"});
+  CHECK(labels("mxfp4/int8") == Strings{"mxfp4", "mxfp4", "int8+symmetric", "int8+symmetric"});
+  CHECK(labels("fp8:e5m2:g32/float") == Strings{"fp8:e5m2:g32", "fp8:e5m2:g32", "float", "float"});
+  CHECK_THROWS_WITH(labels("mxfp4/fp8"), Contains("'fp8' is not a choice: activations are integers of 2 to 8 bits"));
   for (const std::string wrong : {"", "4", "w", "wa8", "w4a", "w4b8", "w4a8x", "a8w4", "W4A8", "floatw4", "w4 a8"})
     CHECK_THROWS_WITH(uniform_assignment(wrong, spec, net, table),
-                      "'" + wrong + "' is not a uniform plan; write w4a8, w4afloat, floata8, w4, a8 or float");
+                      "'" + wrong +
+                          "' is not a uniform plan; write w4a8, w4afloat, floata8, w4, a8, float, or choices as in "
+                          "mxfp4/int8");
   CHECK_THROWS_WITH(uniform_assignment("w9a8", spec, net, table), Contains("'w9a8': 'int9' is not a choice; known: "));
 }

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "quant/rounding_problem.hpp"
+
+namespace bitplan {
+
+/// AdaRound: Nagel et al. 2020, arXiv:2004.10568 (AIMET). Each weight is rounded down or up, decided by learning:
+///
+///   w'(V) = s (clamp(floor(w / s) + z + h(V), q_min, q_max) - z)
+///   h(V)  = clamp(1.2 sigmoid(V) - 0.1, 0, 1)                                rectified sigmoid, Louizos et al. 2018
+///   minimise  L(w'(V)) / u  +  lambda sum (1 - |2 h(V) - 1|^beta)
+///
+/// from the V at which w'(V) = w. beta falls from 20 to 2 along half a cosine, which lets h move freely first and
+/// drives it to 0 or 1 then; during the warm start (20 % of the iterations) lambda is 0. Adam on V with analytic
+/// gradients; at the end up where h >= 1/2.
+///
+/// On purpose other than the paper: L and its gradient come from second moments of all samples (rounding_problem.hpp)
+/// instead of minibatches, so there is no sampling noise and a tenth of the iterations suffices; L is measured in units
+/// u of nearest rounding's loss per weight of its row, so that lambda does not depend on the scale of weights and data.
+/// A coordinate descent over all codes (descent.hpp) may follow. Rows are independent, 16 to a thread.
+struct AdaRoundSettings {
+  int iterations = 1000;
+  double rate = 0.05;
+  double lambda = 10;
+  double warm_start = 0.2;
+  double beta_start = 20, beta_end = 2;
+  bool descend = false;  ///< fits the calibration samples closer; worse on new ones when they are few
+};
+
+/// problem.gram must be given. iterations * rows * columns^2 multiply-adds. Throws InputError for non-finite input.
+RoundedWeight round_adaround(const RoundingProblem& problem, const AdaRoundSettings& settings);
+RoundedWeight round_adaround(const RoundingProblem& problem);
+
+/// The parts of the method, for tests.
+float adaround_start(float fraction);                                   ///< V with h(V) = fraction, of w/s - floor(w/s)
+float adaround_h(float v);                                              ///< in 0 … 1
+double adaround_beta(const AdaRoundSettings& settings, int iteration);  ///< 0 while the regulariser is off
+double adaround_regulariser(std::span<const float> v, double beta);     ///< sum (1 - |2 h - 1|^beta)
+/// d/dV of adaround_regulariser for one V.
+float adaround_regulariser_slope(float v, float beta);
+/// The values w'(V) of all weights.
+std::vector<float> adaround_values(const RoundingProblem& problem, std::span<const float> v);
+
+}  // namespace bitplan

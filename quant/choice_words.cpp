@@ -1,0 +1,128 @@
+#include "quant/choice_words.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/error.hpp"
+
+namespace bitplan {
+namespace {
+
+constexpr int kMaxGroup = 1 << 20;
+
+template <class T>
+std::optional<T> parse_whole(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+template <class T>
+void say_once(std::optional<T>& field, T value, const char* what) {
+  if (field) throw InputError(std::string(what) + " is said twice");
+  field = value;
+}
+
+double checked_percentile(double percentile) {
+  if (!(percentile >= 50 && percentile <= 100)) throw InputError("the percentile must be 50 to 100");
+  return percentile;
+}
+
+double checked_norm(double norm) {
+  if (!(norm >= 0.5 && norm <= 8)) throw InputError("the exponent of lp must be 0.5 to 8");
+  return norm;
+}
+
+int checked_scale_bits(int bits) {
+  if (bits < 2 || bits > 10) throw InputError("the scale of a vector has 2 to 10 bits");
+  return bits;
+}
+
+void read_granularity_word(std::string_view word, ChoiceWords& words) {
+  Granularity granularity;
+  if (word == "tensor")
+    granularity.kind = Granularity::Kind::tensor;
+  else if (word.starts_with('g'))
+    granularity = group_of(word.substr(1));
+  else if (word != "channel")
+    throw InputError("'" + std::string(word) + "' is not a granularity; known: tensor, channel, gN for groups of N");
+  say_once(words.granularity, granularity, "granularity");
+}
+
+/// "percentile99.9" and "lp2.4": the name of a range and its number.
+bool read_range_with_number(std::string_view word, ChoiceWords& words) {
+  constexpr std::string_view kPercentile = "percentile", kName = "lp";
+  if (word.starts_with(kPercentile)) {
+    const auto percentile = parse_whole<double>(word.substr(kPercentile.size()));
+    if (!percentile) throw InputError("'" + std::string(word) + "' has no number of per cent, as in percentile99.9");
+    words.percentile = checked_percentile(*percentile);
+    say_once(words.range, RangeMethod::percentile, "range");
+    return true;
+  }
+  if (!word.starts_with(kName)) return false;
+  const auto norm = parse_whole<double>(word.substr(kName.size()));
+  if (!norm) throw InputError("'" + std::string(word) + "' has no exponent, as in lp2.4");
+  words.norm = checked_norm(*norm);
+  say_once(words.range, RangeMethod::lp, "range");
+  return true;
+}
+
+void read_modifier(std::string_view word, ChoiceWords& words) {
+  constexpr std::string_view kScale = "scale";
+  if (word == "affine" || word == "symmetric")
+    return say_once(words.symmetric, word == "symmetric", "affine or symmetric");
+  if (word == "narrow") return say_once(words.narrow, true, "narrow");
+  if (word == "gain") return say_once(words.gain, true, "gain");
+  if (const auto* entry = find_range_method(word)) return say_once(words.range, entry->method, "range");
+  if (read_range_with_number(word, words)) return;
+  if (word.starts_with(kScale)) {
+    const auto bits = parse_whole<int>(word.substr(kScale.size()));
+    if (!bits) throw InputError("'" + std::string(word) + "' has no number of bits, as in scale6");
+    return say_once(words.scale_bits, checked_scale_bits(*bits), "scale bits");
+  }
+  throw InputError("'" + std::string(word) + "' is not a modifier; known: affine, symmetric, narrow, gain, scaleN, " +
+                   known(range_methods()));
+}
+
+}  // namespace
+
+Granularity group_of(std::string_view count) {
+  const auto group = parse_whole<int>(count);
+  if (!group || *group < 1 || *group > kMaxGroup)
+    throw InputError("a group has 1 to " + std::to_string(kMaxGroup) + " elements, not '" + std::string(count) + "'");
+  return {Granularity::Kind::group, *group};
+}
+
+std::string_view format_in(std::string_view text) {
+  const auto end = text.find_first_of(":+");
+  if (end == std::string_view::npos || text[end] == '+') return text.substr(0, end);
+  const auto longer = text.substr(0, text.find_first_of(":+", end + 1));
+  return find_format(longer) != nullptr ? longer : text.substr(0, end);
+}
+
+ChoiceWords read_choice_words(std::string_view text) {
+  ChoiceWords words;
+  words.format = format_in(text);
+  auto end = words.format.size() == text.size() ? std::string_view::npos : words.format.size();
+  while (end != std::string_view::npos) {
+    const char kind = text[end];
+    const auto begin = end + 1;
+    end = text.find_first_of(":+", begin);
+    const auto word = text.substr(begin, end == std::string_view::npos ? end : end - begin);
+    if (kind == ':')
+      read_granularity_word(word, words);
+    else
+      read_modifier(word, words);
+  }
+  return words;
+}
+
+const RangeEntry* find_range_method(std::string_view name) {
+  const auto entries = range_methods();
+  const auto found =
+      std::find_if(entries.begin(), entries.end(), [&](const auto& entry) { return entry.name == name; });
+  return found == entries.end() ? nullptr : &*found;
+}
+
+}  // namespace bitplan

@@ -1,0 +1,41 @@
+#include <algorithm>
+#include <cmath>
+
+#include "quant/value_range.hpp"
+#include "quant/weight_format.hpp"
+
+namespace bitplan {
+namespace {
+
+constexpr std::int64_t kBlockScaleBits = 8, kTensorScaleBits = 32;
+
+/// Two levels of scales, as torchao's nvfp4_quantize with a per-tensor scale:
+///
+///   t = max |x| of the tensor / (6 * 448),   s = e4m3(clip(max |x| of the block / 6 / t, 2^-6, 448)),   x' = t s e2m1
+///
+/// 6 is the largest E2M1, 448 the largest E4M3, 2^-6 the smallest normal one.
+class Nvfp4Format final : public WeightFormat {
+ public:
+  void fit(const WeightRow& row, std::int64_t part, const Choice&, std::vector<Grid>& grids) const override {
+    const auto elements = levels_of_format("fp4"), scales = levels_of_format("fp8");
+    const float tensor_scale = row.tensor_absmax / (elements->largest() * scales->largest());
+    for_each_part(row, part, [&](std::span<const float> values, std::span<const float>) {
+      grids.push_back({elements, 0});
+      if (!(tensor_scale > 0)) return;
+      const float block = absmax_of(values) / elements->largest() / tensor_scale;
+      grids.back().scale = Grid{scales, 1}.value(std::clamp(block, 0x1p-6F, scales->largest())) * tensor_scale;
+    });
+  }
+  std::int64_t overhead_bits(const RowShape& shape, const Choice&) const override {
+    return shape.parts() == 0 ? 0 : shape.parts() * kBlockScaleBits + kTensorScaleBits;
+  }
+};
+
+}  // namespace
+
+const WeightFormat& nvfp4_format() {
+  static const Nvfp4Format format;
+  return format;
+}
+
+}  // namespace bitplan

@@ -1,0 +1,161 @@
+#include "quant/power_exponent.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "core/parallel.hpp"
+#include "quant/adam.hpp"
+#include "quant/descent.hpp"
+#include "quant/layer_loss.hpp"
+#include "quant/value_range.hpp"
+
+namespace bitplan {
+namespace {
+
+double level(std::int32_t code, double scale, double exponent) {
+  const double size = code == 0 ? 0.0 : std::pow(std::abs(code) * scale, 1 / exponent);
+  return code < 0 ? -size : size;
+}
+
+double mapped(float w, double exponent) {
+  const double size = std::pow(std::abs(static_cast<double>(w)), exponent);
+  return w < 0 ? -size : size;
+}
+
+/// The levels of one row in rising order: code -q_max … q_max.
+class PowerRow final : public RowLevels {
+ public:
+  PowerRow(double scale, double exponent, std::int32_t q_max) : q_max_(q_max) {
+    for (std::int32_t q = -q_max; q <= q_max; ++q) levels_.push_back(static_cast<float>(level(q, scale, exponent)));
+  }
+  std::int32_t nearest(std::int64_t, float x) const override {
+    const auto above = std::lower_bound(levels_.begin(), levels_.end(), x);
+    if (above == levels_.begin()) return -q_max_;
+    if (above == levels_.end()) return q_max_;
+    const bool lower = x - *(above - 1) <= *above - x;
+    return static_cast<std::int32_t>(above - levels_.begin()) - (lower ? 1 : 0) - q_max_;
+  }
+  float value(std::int64_t, std::int32_t code) const override {
+    return levels_[static_cast<std::size_t>(code + q_max_)];
+  }
+
+ private:
+  std::int32_t q_max_;
+  std::vector<float> levels_;
+};
+
+/// The best codes for an exponent, given all others of the row.
+void descend_codes(const RoundingProblem& problem, const LayerLoss& loss, std::int32_t q_max, PowerQuantized& weight) {
+  const auto k = static_cast<std::size_t>(problem.columns);
+  parallel_for(static_cast<std::size_t>(problem.rows), problem.threads, [&](std::size_t row, int) {
+    const auto values = std::span(weight.values).subspan(row * k, k);
+    std::vector<float> half(k);
+    loss.half_gradient(static_cast<std::int64_t>(row), values, half);
+    descend_row(problem, PowerRow(weight.scales[row], weight.exponent, q_max),
+                std::span(weight.codes).subspan(row * k, k), values, half);
+  });
+}
+
+double slope_of(const RoundingProblem& problem, const LayerLoss& loss, const PowerQuantized& at) {
+  const auto k = static_cast<std::size_t>(problem.columns);
+  std::vector<float> half(at.values.size());
+  loss.half_gradient(0, at.values, half);
+  double sum = 0;
+  for (std::size_t i = 0; i < half.size(); ++i) {
+    if (at.codes[i] == 0) continue;
+    const std::size_t row = i / k;
+    const auto weights = problem.weights.subspan(row * k, k);
+    const double scale = at.scales[row], log_most = std::log(static_cast<double>(absmax_of(weights)));
+    const double y = mapped(problem.weights[i], at.exponent), u = std::abs(at.codes[i]) * scale;
+    const double log_w = y == 0 ? 0.0 : std::log(std::abs(static_cast<double>(problem.weights[i])));
+    const double sign = at.codes[i] < 0 ? -1 : 1;
+    const double u_slope = sign * (y * log_w + (at.codes[i] - y / scale) * scale * log_most);
+    const double a = at.exponent;
+    sum += 2 * static_cast<double>(half[i]) * static_cast<double>(at.values[i]) *
+           (u_slope / (a * u) - std::log(u) / (a * a));
+  }
+  return sum;
+}
+
+std::vector<double> searched_exponents() {
+  std::vector<double> out;
+  for (int i = 0; i <= 14; ++i) out.push_back(0.3 + 0.05 * i);
+  return out;
+}
+
+}  // namespace
+
+PowerQuantized power_quantize(std::span<const float> weights, std::int64_t rows, int bits, double exponent) {
+  assert(bits >= 2 && bits <= 8 && exponent > 0);
+  range_of(weights);
+  const std::int32_t q_max = (1 << (bits - 1)) - 1;
+  PowerQuantized out{exponent, {}, std::vector<std::int16_t>(weights.size()), std::vector<float>(weights.size())};
+  const std::size_t k = rows == 0 ? 0 : weights.size() / static_cast<std::size_t>(rows);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
+    const float most = absmax_of(weights.subspan(row * k, k));
+    const double scale = most > 0 ? mapped(most, exponent) / q_max : 1.0;
+    out.scales.push_back(scale);
+    std::vector<float> levels;
+    for (std::int32_t q = -q_max; q <= q_max; ++q) levels.push_back(static_cast<float>(level(q, scale, exponent)));
+    for (std::size_t i = row * k; i < (row + 1) * k; ++i) {
+      const double code =
+          std::clamp(std::nearbyint(mapped(weights[i], exponent) / scale), -double(q_max), double(q_max));
+      out.codes[i] = static_cast<std::int16_t>(code);
+      out.values[i] = levels[static_cast<std::size_t>(out.codes[i] + q_max)];
+    }
+  }
+  return out;
+}
+
+std::vector<double> power_errors(std::span<const float> weights, std::int64_t rows, int bits,
+                                 std::span<const double> exponents) {
+  std::vector<double> out;
+  for (const double exponent : exponents) {
+    const PowerQuantized q = power_quantize(weights, rows, bits, exponent);
+    double sum = 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const double error = static_cast<double>(q.values[i]) - static_cast<double>(weights[i]);
+      sum += error * error;
+    }
+    out.push_back(sum);
+  }
+  return out;
+}
+
+double power_search(std::span<const float> weights, std::int64_t rows, int bits) {
+  const std::vector<double> exponents = searched_exponents(), errors = power_errors(weights, rows, bits, exponents);
+  return exponents[static_cast<std::size_t>(std::min_element(errors.begin(), errors.end()) - errors.begin())];
+}
+
+double power_slope(const RoundingProblem& problem, int bits, double exponent) {
+  return slope_of(problem, LayerLoss(problem), power_quantize(problem.weights, problem.rows, bits, exponent));
+}
+
+PowerRounded round_power(const RoundingProblem& problem, int bits, int iterations) {
+  assert(!problem.gram.empty());
+  const LayerLoss loss(problem);
+  const auto quantized = [&](double exponent) { return power_quantize(problem.weights, problem.rows, bits, exponent); };
+  PowerRounded best{quantized(power_search(problem.weights, problem.rows, bits)), 0, 0};
+  best.loss = best.start_loss = loss.of(best.weight.values);
+  const auto offer = [&](PowerQuantized weight) {
+    const double now = loss.of(weight.values);
+    if (now < best.loss) best.loss = now, best.weight = std::move(weight);
+  };
+  for (const double exponent : searched_exponents()) offer(quantized(exponent));
+  auto log_exponent = static_cast<float>(std::log(best.weight.exponent));
+  Adam adam(1);
+  for (int i = 0; i < iterations; ++i) {
+    const PowerQuantized now = quantized(std::exp(static_cast<double>(log_exponent)));
+    const auto slope = static_cast<float>(slope_of(problem, loss, now) * now.exponent);
+    adam.step({&log_exponent, 1}, {&slope, 1}, 0.01 * (1 - static_cast<double>(i) / iterations));
+    log_exponent = std::clamp(log_exponent, std::log(0.1F), std::log(2.0F));
+    offer(quantized(std::exp(static_cast<double>(log_exponent))));
+  }
+  PowerQuantized learned = best.weight;
+  descend_codes(problem, loss, (1 << (bits - 1)) - 1, learned);
+  offer(std::move(learned));
+  return best;
+}
+
+}  // namespace bitplan

@@ -1,0 +1,79 @@
+#include "quant/roundings.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "core/error.hpp"
+#include "quant/adaround.hpp"
+#include "quant/descent.hpp"
+#include "quant/flexround.hpp"
+#include "quant/gptq.hpp"
+#include "quant/layer_loss.hpp"
+#include "quant/rounding_hqq.hpp"
+#include "quant/signround.hpp"
+
+namespace bitplan {
+namespace {
+
+RoundedWeight nearest(const RoundingProblem& problem) {
+  check(problem);
+  return accepted(problem, round_nearest(problem));
+}
+
+RoundedWeight gptq(const RoundingProblem& problem) { return round_gptq(problem); }
+RoundedWeight adaround(const RoundingProblem& problem) { return round_adaround(problem); }
+RoundedWeight flexround(const RoundingProblem& problem) { return round_flexround(problem); }
+RoundedWeight signround(const RoundingProblem& problem) { return round_signround(problem); }
+RoundedWeight gptq_by_activation(const RoundingProblem& problem) {
+  GptqSettings settings;
+  settings.activation_order = true;
+  return round_gptq(problem, settings);
+}
+
+/// GPTQ cannot take back what it has rounded; the descent can. Few samples are fitted too closely (docs/roundings.md).
+RoundedWeight gptq_then_descent(const RoundingProblem& problem) {
+  return accepted(problem, descend(problem, LayerLoss(problem), gptq_by_activation(problem)));
+}
+
+/// Every rounding. A new one is a new file and a new line here.
+constexpr std::array kRoundings{
+    Rounding{"nearest", "each weight to the nearest level", false, nearest},
+    Rounding{"hqq", "half-quadratic zero points", false, round_hqq},
+    Rounding{"hqq:grid", "scales by a search near the start, then half-quadratic zero points", false, round_hqq_grid},
+    Rounding{"hqq:alternating", "half-quadratic zero points and least-squares scales in turn", false,
+             round_hqq_alternating},
+    Rounding{"hqq:legacy", "half-quadratic zero points as the package hqq has them", false, round_hqq_legacy},
+    Rounding{"descent", "coordinate descent on the layer's output error (QuantEase)", true, round_descent},
+    Rounding{"gptq", "column by column, errors made up for by later columns", true, gptq},
+    Rounding{"gptq:actorder", "gptq, columns with large inputs first", true, gptq_by_activation},
+    Rounding{"gptq:descent", "gptq:actorder, then coordinate descent", true, gptq_then_descent},
+    Rounding{"adaround", "up or down, learned with a rectified sigmoid", true, adaround},
+    Rounding{"flexround", "learned element-wise division before rounding", true, flexround},
+    Rounding{"signround", "offsets and ranges learned by sign gradient descent (AutoRound)", true, signround},
+};
+
+}  // namespace
+
+std::span<const Rounding> roundings() { return kRoundings; }
+
+const Rounding& find_rounding(std::string_view name) {
+  const auto found =
+      std::find_if(kRoundings.begin(), kRoundings.end(), [&](const auto& entry) { return entry.name == name; });
+  if (found != kRoundings.end()) return *found;
+  std::string known;
+  for (const auto& entry : kRoundings) known.append(known.empty() ? "" : ", ").append(entry.name);
+  throw InputError("'" + std::string(name) + "' is not a rounding; known: " + known);
+}
+
+RoundedWeight round_with(const Rounding& rounding, const RoundingProblem& problem) {
+  if (problem.weights.empty()) {
+    check(problem);
+    return rounded(problem, problem.grid, {});
+  }
+  if (rounding.needs_gram && problem.gram.empty())
+    throw InputError("rounding '" + std::string(rounding.name) + "' needs second moments of the layer's inputs");
+  return rounding.round(problem);
+}
+
+}  // namespace bitplan

@@ -1,0 +1,191 @@
+#include <cmath>
+
+#include "quant/hqq_variants.hpp"
+#include "tests/golden/golden_checks.hpp"
+
+// HQQ and its relatives: hqq, quanto_hqq, brevitas_hqo, torchao_hqq_scale_only. The cases were made by the packages, so
+// they are checked against quant/hqq_variants.hpp; the plain method must be no worse than its start and than them.
+
+namespace bitplan::test {
+namespace {
+
+/// A weight as parts, each contiguous: the case's view, transposed where the scale lies along its rows.
+struct GoldenParts {
+  std::int64_t rows = 0, columns = 0;  // of the view
+  bool by_column = false;
+  std::vector<float> values;
+  std::vector<std::int64_t> begins;
+
+  /// From the view's order to the parts' order, or back.
+  template <class T>
+  std::vector<T> ordered(const std::vector<T>& from, bool back = false) const {
+    if (!by_column) return from;
+    std::vector<T> to(from.size());
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t c = 0; c < columns; ++c) {
+        const auto view = static_cast<std::size_t>(r * columns + c), part = static_cast<std::size_t>(c * rows + r);
+        back ? to[view] = from[part] : to[part] = from[view];
+      }
+    return to;
+  }
+};
+
+/// The weight in the order of meta.view: quanto's axis -1 groups the rows.
+std::vector<float> viewed_weight(const GoldenCase& c) {
+  std::vector<float> weight = c.floats("weight");
+  if (c.text("view_kind").rfind("group(axis=-1)", 0) != 0) return weight;
+  const auto group = static_cast<std::size_t>(c.meta.at("group_size").get<int>());
+  const Shape shape = c.shape("weight");
+  const auto outer = static_cast<std::size_t>(shape[0]), inner = static_cast<std::size_t>(shape[1]);
+  if (shape.size() != 2 || outer % group != 0) throw std::runtime_error("a view of axis -1 that no rule covers");
+  std::vector<float> out(weight.size());
+  for (std::size_t n = 0; n < outer / group; ++n)
+    for (std::size_t g = 0; g < group; ++g)
+      for (std::size_t d = 0; d < inner; ++d)
+        out[g * (inner * outer / group) + d * (outer / group) + n] = weight[(n * group + g) * inner + d];
+  return out;
+}
+
+GoldenParts parts_of(const GoldenCase& c) {
+  GoldenParts out;
+  const Shape codes = c.shape("q"), scales = c.shape("scale");
+  std::int64_t parts = 1;
+  for (const auto extent : scales) parts *= extent;
+  // hqq's axis 0 puts a part into a column; its grid search returns the scales as a vector.
+  const bool vector = scales.size() == 1 && c.text("method") == "hqq" && c.integer("axis") == 0;
+  out.by_column = vector || (scales.size() == 2 && scales[0] == 1 && scales[1] > 1);
+  const std::int64_t size = element_count(codes);
+  out.columns = out.by_column ? parts : size / parts;
+  out.rows = size / out.columns;
+  out.values = out.ordered(viewed_weight(c));
+  for (std::int64_t p = 0; p <= parts; ++p) out.begins.push_back(p * (size / parts));
+  return out;
+}
+
+int levels_of(const GoldenCase& c) { return static_cast<int>(*c.integer("qmax")); }
+
+/// Codes, scales, zeros and the mean error of a result; codes may differ where the reference's value is near a tie.
+Outcome compared(const GoldenCase& c, const GoldenParts& parts, const HqqResult& ours, double zero_tolerance,
+                 double scale_tolerance = 1e-6) {
+  Comparison is(c);
+  const std::vector<float> scales = c.floats("scale");
+  std::vector<float> zeros = c.floats("zero");
+  if (zeros.size() == 1) zeros.resize(scales.size(), zeros[0]);
+  is.near("scales", ours.scales, scales, scale_tolerance)
+      .near("zero points", ours.zero_points, zeros, 1e-6, zero_tolerance);
+  std::vector<double> position;
+  const auto length = parts.values.size() / scales.size();
+  for (std::size_t i = 0; i < parts.values.size(); ++i)
+    position.push_back(static_cast<double>(parts.values[i]) / scales[i / length] + zeros[i / length]);
+  const std::vector<std::int64_t> codes(ours.codes.begin(), ours.codes.end());
+  // A zero point within its tolerance moves positions by as much.
+  is.codes_except_ties(codes, parts.ordered(c.integers("q")), position, std::max(1e-5, zero_tolerance));
+  if (const auto error = c.number("final_mean_abs_error")) is.near("mean error", ours.mean_abs_error, *error, 1e-4);
+  std::vector<float> values;
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    values.push_back(ours.scales[i / length] * (static_cast<float>(codes[i]) - ours.zero_points[i / length]));
+  is.errors(parts.ordered(parts.values, true), parts.ordered(values, true), [&] {
+    std::vector<float> theirs = c.floats("out");
+    if (theirs.size() == values.size() && c.text("view_kind").rfind("group(", 0) == 0)
+      theirs = parts.ordered(values, true);
+    return theirs;
+  }());
+  return is.outcome();
+}
+
+HqqVariant variant_of(const GoldenCase& c) {
+  const std::string solver = c.text("solver");
+  HqqVariant variant = solver.empty() ? HqqVariant::legacy() : HqqVariant::v2();
+  if (solver == "slow")
+    variant.early_stop = false;
+  else if (solver == "grid")
+    variant.scale_grid = true;
+  else if (!solver.empty() && solver != "v2")
+    throw std::runtime_error("the solver '" + solver + "' is covered by no rule");
+  variant.iterations = static_cast<int>(c.integer("iters").value_or(c.integer("iterations").value_or(20)));
+  variant.p = c.number("lp_norm").value_or(0.7);
+  variant.beta = c.number("beta").value_or(10);
+  if (!solver.empty()) variant.kappa = c.number("kappa").value_or(1.01);
+  variant.optimize = c.meta.value("optimize", true);
+  variant.round_zero = c.flag("round_zero");
+  return variant;
+}
+
+/// The package stops where a float32 mean no longer falls: two errors that agree to 1e-7 may stop it a step earlier or
+/// later than us. Then as many steps as it made must give its result.
+Outcome compared_after_as_many_steps(const GoldenCase& c, const GoldenParts& parts, HqqVariant variant,
+                                     const HqqResult& ours, const Outcome& first) {
+  const auto steps = c.meta.find("per_iteration_mean_abs_error");
+  const double theirs = c.number("final_mean_abs_error").value();
+  if (steps == c.meta.end() || std::abs(ours.mean_abs_error - theirs) > 1e-4 * theirs) return first;
+  variant.early_stop = false;
+  variant.iterations = static_cast<int>(steps->size());
+  return compared(c, parts, hqq_variant(parts.values, parts.begins, levels_of(c), variant, 1), 1e-4);
+}
+
+}  // namespace
+
+Outcome check_hqq(const GoldenCase& c) {
+  const GoldenParts parts = parts_of(c);
+  HqqVariant variant = variant_of(c);
+  if (!c.meta.value("channel_wise", true)) variant.optimize = false;  // the package optimises groups only
+  const HqqResult ours = hqq_variant(parts.values, parts.begins, levels_of(c), variant, 1);
+  if (variant.scale_grid) {  // a tie in the argmin may fall the other way, and moves one part: the error counts
+    Comparison is(c);
+    is.near("mean error", ours.mean_abs_error, c.number("final_mean_abs_error").value(), 1e-3);
+    return is.outcome();
+  }
+  Outcome outcome = compared(c, parts, ours, variant.early_stop ? 1e-4 : 1e-3);
+  if (outcome.kind == Outcome::Kind::failed && variant.keep == HqqVariant::Keep::last && variant.optimize)
+    outcome = compared_after_as_many_steps(c, parts, variant, ours, outcome);
+  const HqqResult plain = hqq(parts.values, parts.begins, levels_of(c), {}, 1);
+  const HqqResult alternating =
+      hqq(parts.values, parts.begins, levels_of(c), {.scale = HqqSettings::Scale::alternating}, 1);
+  if (outcome.kind == Outcome::Kind::passed && alternating.mean_abs_error > plain.mean_abs_error)
+    return Outcome::fail("scale and zero point in turn end worse than the zero point alone");
+  return outcome;
+}
+
+Outcome check_quanto_hqq(const GoldenCase& c) {
+  const GoldenParts parts = parts_of(c);
+  HqqVariant variant = HqqVariant::quanto();
+  variant.iterations = static_cast<int>(c.integer("iterations").value_or(20)) + 1;
+  variant.p = c.number("lp_norm").value_or(0.7);
+  variant.beta = c.number("beta").value_or(10);
+  variant.kappa = c.number("kappa").value_or(1.01);
+  HqqResult ours = hqq_variant(parts.values, parts.begins, levels_of(c), variant, 1);
+  // The package keeps a shift in weight units: q s - shift, so shift = s z.
+  GoldenParts same = parts;
+  Comparison is(c);
+  const std::vector<float> scales = c.floats("scale"), shifts = c.floats("zero");
+  std::vector<float> our_shifts;
+  float most = 0;
+  for (const float w : parts.values) most = std::max(most, std::abs(w));
+  for (std::size_t p = 0; p < ours.scales.size(); ++p) our_shifts.push_back(ours.scales[p] * ours.zero_points[p]);
+  is.near("scales", ours.scales, scales, 1e-6).near("shifts", our_shifts, shifts, 0, 1e-5 * static_cast<double>(most));
+  std::vector<double> position;
+  const auto length = parts.values.size() / scales.size();
+  for (std::size_t i = 0; i < parts.values.size(); ++i)
+    position.push_back((static_cast<double>(parts.values[i]) + shifts[i / length]) / scales[i / length]);
+  is.codes_except_ties(std::vector<std::int64_t>(ours.codes.begin(), ours.codes.end()), same.ordered(c.integers("q")),
+                       position, 2e-4);
+  is.near("mean error", ours.mean_abs_error, c.number("final_mean_abs_error").value(), 1e-4);
+  return is.outcome();
+}
+
+Outcome check_brevitas_hqo(const GoldenCase& c) {
+  const GoldenParts parts = parts_of(c);
+  const auto bits = static_cast<int>(*c.integer("bits"));
+  if (!c.flag("symmetric"))
+    return compared(c, parts, hqq_variant(parts.values, parts.begins, (1 << bits) - 1, HqqVariant::brevitas(), 1),
+                    1e-3);
+  if (!c.flag("narrow")) return Outcome::fail("a symmetric case that is not narrow is covered by no rule");
+  return compared(c, parts, brevitas_scale(parts.values, parts.begins, bits), 0, 1e-4);
+}
+
+Outcome check_torchao_hqq(const GoldenCase& c) {
+  const GoldenParts parts = parts_of(c);
+  return compared(c, parts, torchao_scale(parts.values, parts.begins, static_cast<int>(*c.integer("bits"))), 0, 1e-5);
+}
+
+}  // namespace bitplan::test
