@@ -51,6 +51,7 @@ struct Evaluator::Impl {
 
   ChunkedData& given(Role role) const;
   void check_output() const;
+  void check_weights() const;
   Affine quantizer(SiteId site, ChoiceId choice) const;
   Candidate candidate(const Assignment& assignment, const std::atomic<bool>* stop);
   /// `evaluation`: of which measure(); 0 for the float network's own outputs.
@@ -74,6 +75,7 @@ Evaluator::Impl::Impl(std::shared_ptr<const Network> net, std::shared_ptr<const 
       prefixes(s.cache_bytes / 2),
       references(s.reference_bytes) {
   check_output();
+  check_weights();
   if (spec.arithmetic == Arithmetic::integer && !integer_kernels())
     throw InputError("run.arithmetic is integer, but this CPU has no exact 8-bit products (VNNI or AMX); use auto");
   find_observer(spec.observer.name);  // a wrong name shows before any work
@@ -97,6 +99,20 @@ void Evaluator::Impl::check_output() const {
   if (network->batch > 1 && (output.shape.empty() || output.shape[0] != network->batch))
     throw InputError(problem + "is " + to_string(output.shape) + ": its leading dimension is not the batch of " +
                      std::to_string(network->batch));
+}
+
+/// NaN in a layer would not always reach the output: oneDNN's Relu makes it 0.
+void Evaluator::Impl::check_weights() const {
+  for (const Layer& layer : network->layers) {
+    for (const TensorId id : {layer.weight, layer.bias}) {
+      if (id == kNoTensor || !network->tensor(id).constant || network->tensor(id).dtype != DType::f32) continue;
+      const auto values = network->tensor(id).constant->values<float>();
+      const auto bad = std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+      if (bad != values.end())
+        throw InputError((id == layer.weight ? "the weight of layer '" : "the bias of layer '") + layer.names.node +
+                         "' has NaN or infinite values, the first at element " + std::to_string(bad - values.begin()));
+    }
+  }
 }
 
 ChunkedData& Evaluator::Impl::given(Role role) const {

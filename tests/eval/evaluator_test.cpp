@@ -287,10 +287,24 @@ TEST_CASE("roles that were not given, and choices that activations cannot have, 
   CHECK_THROWS_AS(Evaluator(mlp(4), choices.table, spec), InputError);
 }
 
+TEST_CASE("a network with NaN in a weight or bias is refused before anything runs") {
+  const Samples samples("nan_weight", 4);
+  const Choices choices;
+  for (const bool bias : {false, true}) {
+    auto net = std::make_shared<Network>(*mlp(4));
+    const Layer& layer = net->layers[1];
+    auto& tensor = net->tensors[static_cast<std::size_t>(bias ? layer.bias : layer.weight)];
+    tensor.constant->writable<float>()[2] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_THROWS_WITH(Evaluator(net, choices.table, spec_with(samples.spec())),
+                      Catch::Contains(bias ? "the bias of layer" : "the weight of layer") &&
+                          Catch::Contains("has NaN or infinite values, the first at element 2"));
+  }
+}
+
 TEST_CASE("a float network that gives NaN or infinite values is refused where it shows") {
   const Samples samples("overflow", 5);
   const Choices choices;
-  CHECK_THROWS_WITH(Evaluator(mlp(4, 1e38), choices.table, spec_with(samples.spec())),
+  CHECK_THROWS_WITH(Evaluator(mlp(4, 8e37), choices.table, spec_with(samples.spec())),
                     Catch::Matchers::StartsWith("activation 'h', calibration samples 0 to 3: "));
   auto spec = spec_with(samples.spec());
   spec.calibration = {};
