@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "core/parallel.hpp"
 #include "quant/adam.hpp"
 #include "quant/descent.hpp"
 #include "quant/layer_loss.hpp"
@@ -172,10 +171,8 @@ RoundedWeight round_adaround(const RoundingProblem& problem, const AdaRoundSetti
   const LayerLoss loss(problem);
   const std::vector<double> nearest_loss = loss.of_rows(round_nearest(problem).values);
   std::vector<std::int16_t> codes(problem.weights.size());
-  const auto chunks = static_cast<std::size_t>((problem.rows + kRowsTogether - 1) / kRowsTogether);
-  parallel_for(chunks, problem.threads, [&](std::size_t chunk, int) {
-    const std::int64_t first = static_cast<std::int64_t>(chunk) * kRowsTogether;
-    const Rows rows = rows_of(problem, first, std::min(kRowsTogether, problem.rows - first), nearest_loss);
+  for_rows_together(problem, [&](std::int64_t first, std::int64_t count) {
+    const Rows rows = rows_of(problem, first, count, nearest_loss);
     learn(problem, loss, settings, first, rows, codes.data() + first * problem.columns);
   });
   RoundedWeight out = rounded(problem, problem.grid, std::move(codes));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 
-#include "core/parallel.hpp"
 #include "quant/isa.hpp"
 
 namespace bitplan {
@@ -67,10 +66,7 @@ void descend_row(const RoundingProblem& problem, const RowLevels& levels, std::s
 
 RoundedWeight descend(const RoundingProblem& problem, const LayerLoss& loss, RoundedWeight start, int passes) {
   const std::int64_t k = problem.columns;
-  const auto chunks = static_cast<std::size_t>((problem.rows + kRowsTogether - 1) / kRowsTogether);
-  parallel_for(chunks, problem.threads, [&](std::size_t chunk, int) {
-    const std::int64_t first = static_cast<std::int64_t>(chunk) * kRowsTogether;
-    const std::int64_t rows = std::min(kRowsTogether, problem.rows - first);
+  for_rows_together(problem, [&](std::int64_t first, std::int64_t rows) {
     std::vector<float> half(static_cast<std::size_t>(rows * k));
     const std::span<const float> values(start.values);
     loss.half_gradient(first, values.subspan(static_cast<std::size_t>(first * k), half.size()), half);

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "core/parallel.hpp"
 #include "quant/adam.hpp"
 #include "quant/descent.hpp"
 #include "quant/layer_loss.hpp"
@@ -140,10 +139,8 @@ RoundedWeight round_flexround(const RoundingProblem& problem, const FlexRoundSet
   check(problem);
   const LayerLoss loss(problem);
   RoundedWeight out{std::vector<std::int16_t>(problem.weights.size()), problem.grid, {}, 0, 0};
-  const auto chunks = static_cast<std::size_t>((problem.rows + kRowsTogether - 1) / kRowsTogether);
-  parallel_for(chunks, problem.threads, [&](std::size_t chunk, int) {
-    const std::int64_t first = static_cast<std::int64_t>(chunk) * kRowsTogether;
-    Rows rows{problem, first, std::min(kRowsTogether, problem.rows - first), {}};
+  for_rows_together(problem, [&](std::int64_t first, std::int64_t count) {
+    Rows rows{problem, first, count, {}};
     learn(loss, settings, rows, out);
   });
   out = rounded(problem, out.grid, std::move(out.codes));

@@ -51,10 +51,7 @@ std::vector<double> LayerLoss::of_rows(std::span<const float> values) const {
   constexpr std::int64_t kBlock = 256;
   const std::int64_t k = problem_.columns;
   std::vector<double> out(static_cast<std::size_t>(problem_.rows));
-  const auto chunks = static_cast<std::size_t>((problem_.rows + kRowsTogether - 1) / kRowsTogether);
-  parallel_for(chunks, problem_.threads, [&](std::size_t chunk, int) {
-    const std::int64_t first = static_cast<std::int64_t>(chunk) * kRowsTogether;
-    const std::int64_t rows = std::min(kRowsTogether, problem_.rows - first);
+  for_rows_together(problem_, [&](std::int64_t first, std::int64_t rows) {
     std::vector<float> error(static_cast<std::size_t>(rows * k)), own(error.size()), earlier(error.size());
     const auto at = static_cast<std::size_t>(first * k);
     for (std::size_t i = 0; i < error.size(); ++i) error[i] = values[at + i] - problem_.weights[at + i];
@@ -80,6 +77,15 @@ double LayerLoss::of(std::span<const float> values) const {
   double sum = 0;
   for (const double row : of_rows(values)) sum += row;
   return sum;
+}
+
+void for_rows_together(const RoundingProblem& problem,
+                       const std::function<void(std::int64_t first, std::int64_t rows)>& body) {
+  const auto chunks = static_cast<std::size_t>((problem.rows + kRowsTogether - 1) / kRowsTogether);
+  parallel_for(chunks, problem.threads, [&](std::size_t chunk, int) {
+    const std::int64_t first = static_cast<std::int64_t>(chunk) * kRowsTogether;
+    body(first, std::min(kRowsTogether, problem.rows - first));
+  });
 }
 
 }  // namespace bitplan

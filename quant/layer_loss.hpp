@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -34,5 +36,9 @@ class LayerLoss {
 
 /// Rows that optimisers take together: enough that a product runs at full speed, few enough for all threads.
 inline constexpr std::int64_t kRowsTogether = 16;
+
+/// Calls body(first, rows) for all rows of the problem, at most kRowsTogether at a time, on its threads.
+void for_rows_together(const RoundingProblem& problem,
+                       const std::function<void(std::int64_t first, std::int64_t rows)>& body);
 
 }  // namespace bitplan
