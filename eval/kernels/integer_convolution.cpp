@@ -170,7 +170,7 @@ class IntegerCompiler {
     work.numbers.scale = chain.number(algorithm::binary_mul, integer_.plan.channels());
     if (codes_site >= 0) work.clamp = clamp_by(group_);
     std::optional<ValueId> overwritten;
-    if (!work.clamp) overwritten = add_functions(chain, codes_site < 0);
+    if (!work.clamp) overwritten = add_functions(chain);
     if (codes_site >= 0) add_codes(chain, work);
 
     const Layout target = codes_site < 0 ? floats_ : channels_last(integer_.plan.target, Type::u8);
@@ -181,14 +181,15 @@ class IntegerCompiler {
     return true;
   }
 
-  /// Functions and sums on the values. Returns the value that the sum overwrites, if any.
-  std::optional<ValueId> add_functions(Chain& chain, bool may_overwrite) {
+  /// Functions and sums on the values. Returns the value that the sum overwrites, if any (with a sum the target are
+  /// values, see compile()).
+  std::optional<ValueId> add_functions(Chain& chain) {
     std::optional<ValueId> overwritten;
     for (const PostOp& op : group_.post_ops) {
       for (const Eltwise& f : op.eltwise) chain.ops.append_eltwise(1, f.algorithm, f.alpha, f.beta);
       if (op.addend == kNoTensor) continue;
       const ValueId native = builder_.native(op.addend).value;
-      if (may_overwrite && builder_.dies(op.addend) && is_in_place(native)) {
+      if (builder_.dies(op.addend) && is_in_place(native)) {
         overwritten = builder_.view_as(builder_.overwrite(native, builder_.value(native).shape), floats_);
         chain.ops.append_sum(1);
       } else {
