@@ -75,7 +75,11 @@ std::vector<IntegerForm> WeightCache::forms_of(const Assignment& assignment,
 }
 
 WeightCache::Packed WeightCache::pack(const Layer& layer, IntegerForm form, const QuantizedWeight& of_site) const {
-  const QuantizedWeight weight = in_layout_of(layer, of_site);
+  if (layer.weight_transposed) return pack_as(layer, form, in_layout_of(layer, of_site));
+  return pack_as(layer, form, of_site);
+}
+
+WeightCache::Packed WeightCache::pack_as(const Layer& layer, IntegerForm form, const QuantizedWeight& weight) const {
   if (form != IntegerForm::none)
     if (auto codes = executor_.pack(layer.id, form, weight)) return codes;
   return executor_.pack(layer.id, weight.values);

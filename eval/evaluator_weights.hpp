@@ -49,6 +49,8 @@ class WeightCache {
   std::vector<IntegerForm> forms_of(const Assignment& assignment,
                                     std::span<const std::optional<Affine>> activations) const;
   Packed pack(const Layer& layer, IntegerForm form, const QuantizedWeight& of_site) const;
+  /// `weight` in the layout of the layer.
+  Packed pack_as(const Layer& layer, IntegerForm form, const QuantizedWeight& weight) const;
   void keep(Key key, const Packed& weight);
 
   const Executor& executor_;
