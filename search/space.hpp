@@ -83,14 +83,13 @@ struct SpaceSpec {
 /// are decided apart: the first matching rule that names that side. A pattern that matches nothing is an error.
 ///
 /// Each list of `ties` joins the sites (weights by layer, activations by tensor) whose wildcards stand for the same
-/// text:
-/// ["*.q_proj", "*.k_proj"] ties q and k of each block, ["conv1", "conv2"] the two. A list that joins nothing is an
-/// error.
+/// text: ["*.q_proj", "*.k_proj"] ties q and k of each block, ["conv1", "conv2"] the two. A list that joins nothing is
+/// an error.
 Space make_space(const SpaceSpec& spec, const Network& network, ChoiceTable& table);
 
 /// "w4a8": all weights int4, all activations int8 (wNaM, wNafloat, wfloataM or floataM; wN and aM alone leave the other
-/// side float; "float"), or the choices of both sides as in "mxfp4/int8", with the granularity and range of the experiment and regardless of its rules; choices are
-/// added to `table`. Throws InputError on another text.
+/// side float; "float"), or the choices of both sides as in "mxfp4/int8", with the granularity and range of the
+/// experiment and regardless of its rules; choices are added to `table`. Throws InputError on another text.
 Assignment uniform_assignment(const std::string& text, const SpaceSpec& spec, const Network& network,
                               ChoiceTable& table);
 
