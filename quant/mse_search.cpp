@@ -63,9 +63,8 @@ class ClipSearch {
   ClipSearch(const Histogram& histogram, int bits, bool symmetric, bool narrow)
       : range_(histogram.range()), error_(histogram), bits_(bits), symmetric_(symmetric), narrow_(narrow) {}
 
-  Affine quantizer(const Clip& clip) const {
-    return affine_from_range(static_cast<float>(range_.low * clip.low), static_cast<float>(range_.high * clip.high),
-                             bits_, symmetric_, narrow_);
+  Range clipped(const Clip& clip) const {
+    return {static_cast<float>(range_.low * clip.low), static_cast<float>(range_.high * clip.high)};
   }
 
   /// The best clip that differs from `from` in the ratios named; `from` itself is kept unless something is better.
@@ -87,7 +86,8 @@ class ClipSearch {
     Clip clip = best;
     if (low) clip.low = ratio;
     if (high) clip.high = ratio;
-    clip.error = error_(quantizer(clip));
+    const Range range = clipped(clip);
+    clip.error = error_(affine_from_range(range.low, range.high, bits_, symmetric_, narrow_));
     if (clip.error < best.error) best = clip;
   }
 
@@ -126,7 +126,7 @@ double HistogramError::on(Isa isa, const Affine& q) const {
   return sum * scale * scale * scale;
 }
 
-Affine mse_quantizer(const Histogram& histogram, int bits, bool symmetric, bool narrow) {
+Range mse_range(const Histogram& histogram, int bits, bool symmetric, bool narrow) {
   constexpr int kRounds = 3;
   const ClipSearch search(histogram, bits, symmetric, narrow);
   Clip best = search.scan({}, true, true);
@@ -137,7 +137,7 @@ Affine mse_quantizer(const Histogram& histogram, int bits, bool symmetric, bool 
     best = search.scan(best, true, false);
     if (!(best.error < before)) break;
   }
-  return search.quantizer(best);
+  return search.clipped(best);
 }
 
 }  // namespace bitplan

@@ -25,10 +25,10 @@ class HistogramError {
   std::vector<double> low_, high_, density_;  // edges, and c / (h - l), by bin that holds values; padded to full lanes
 };
 
-/// The quantizer with the least error on a histogram, over ranges [r l, t h] of its exact [l, h]:
+/// The range whose quantizer has the least error on a histogram, of the ranges [r l, t h] of its exact [l, h]:
 /// ratios 2^(-i/8), i = 0 … 80, then around the best in steps of 2^(1/32) and 2^(1/128). Both ends share the ratio at
 /// first; for affine quantizers of ranges on both sides of zero each end is then searched alone until nothing improves.
 /// Of equal errors the wider range wins.
-Affine mse_quantizer(const Histogram& histogram, int bits, bool symmetric, bool narrow);
+Range mse_range(const Histogram& histogram, int bits, bool symmetric, bool narrow);
 
 }  // namespace bitplan

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "quant/observers.hpp"
-#include "quant/value_range.hpp"
 
 namespace bitplan {
 namespace {
@@ -11,9 +10,7 @@ class MinMaxObserver final : public Observer {
  public:
   void observe(std::span<const float> values) override { widen(range_of(values)); }
   void merge(const Observer& later) override { widen(dynamic_cast<const MinMaxObserver&>(later).range_); }
-  Affine quantizer(int bits, bool symmetric, bool narrow) const override {
-    return affine_from_range(range_.low, range_.high, bits, symmetric, narrow);
-  }
+  Range range(int, bool, bool) const override { return range_; }
 
  private:
   void widen(Range range) { range_ = {std::min(range_.low, range.low), std::max(range_.high, range.high)}; }

@@ -1,23 +1,22 @@
 #include "quant/mse_search.hpp"
+#include "quant/observer_histogram.hpp"
 #include "quant/observers.hpp"
 
 namespace bitplan {
 namespace {
 
-class MseObserver final : public Observer {
+class MseObserver final : public HistogramBasedObserver {
  public:
-  void observe(std::span<const float> values) override { histogram_.add(values); }
-  void merge(const Observer& later) override { histogram_.merge(dynamic_cast<const MseObserver&>(later).histogram_); }
-  Affine quantizer(int bits, bool symmetric, bool narrow) const override {
-    return mse_quantizer(histogram_, bits, symmetric, narrow);
+  using HistogramBasedObserver::HistogramBasedObserver;
+  Range range(int bits, bool symmetric, bool narrow) const override {
+    return mse_range(histogram(), bits, symmetric, narrow);
   }
-
- private:
-  Histogram histogram_;
 };
 
 }  // namespace
 
-std::unique_ptr<Observer> make_mse_observer(const ObserverSpec&) { return std::make_unique<MseObserver>(); }
+std::unique_ptr<Observer> make_mse_observer(const ObserverSpec& spec) {
+  return std::make_unique<MseObserver>(spec.bins);
+}
 
 }  // namespace bitplan

@@ -1,6 +1,7 @@
 #include "quant/histogram.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "core/error.hpp"
@@ -146,4 +147,26 @@ TEST_CASE("a histogram refuses values that are not finite and stays as it was") 
   CHECK_THROWS_AS(histogram.add(std::vector<float>{3, std::numeric_limits<float>::quiet_NaN()}), InputError);
   CHECK_THROWS_AS(histogram.add(std::vector<float>{3, std::numeric_limits<float>::infinity()}), InputError);
   CHECK(histogram == before);
+}
+
+TEST_CASE("a histogram of fewer bins is the finest one with its bins joined, also after merging") {
+  for (const auto kind : kDistributions) {
+    const std::vector<float> values = sample(kind, 5000);
+    const Histogram fine = of(values);
+    for (const int bins : {64, 512}) {
+      Histogram coarse(bins), first(bins), second(bins);
+      coarse.add(values);
+      first.add(std::span(values).first(1234));
+      second.add(std::span(values).subspan(1234));
+      second.merge(first);
+      CHECK(second == coarse);
+      const int shift = static_cast<int>(std::log2(coarse.bin_width() / fine.bin_width()));
+      std::vector<std::int64_t> joined(static_cast<std::size_t>(2 * bins));
+      for (int bin = fine.first_bin(); bin <= fine.last_bin(); ++bin)
+        joined[static_cast<std::size_t>((bin >> shift) + bins)] += fine.count(bin);
+      for (int bin = -bins; bin < bins; ++bin) CHECK(coarse.count(bin) == joined[static_cast<std::size_t>(bin + bins)]);
+      CHECK(coarse.zeros() == fine.zeros());
+      CHECK(coarse.last_bin() - coarse.first_bin() < bins);
+    }
+  }
 }
