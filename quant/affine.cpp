@@ -115,7 +115,8 @@ Affine affine_from_range(float low, float high, int bits, bool symmetric, bool n
     range = static_cast<float>(most) - static_cast<float>(least);
     if (std::isinf(range)) range = most - least;
   }
-  if (range > 0) q.scale = std::max(static_cast<float>(range / q.q_max), std::numeric_limits<float>::min());
+  using Limits = std::numeric_limits<float>;
+  if (range > 0) q.scale = static_cast<float>(std::clamp<double>(range / q.q_max, Limits::min(), Limits::max()));
   if (!symmetric)
     q.zero_point = std::min(static_cast<std::int32_t>(std::rint(static_cast<float>(-least) / q.scale)), q.q_max);
   return q;

@@ -6,9 +6,8 @@ namespace {
 
 constexpr std::int64_t kEntryBits = 32;
 
-/// 2^b values of the part itself: Han et al. 2016, arXiv:1510.00149. k-means from equally spaced centres and from
-/// k-means++ centres, the better of the two; weighted with the importance when the range is
-/// wmse.
+/// 2^b values of the part itself: Han et al. 2016, arXiv:1510.00149. k-means from equally spaced, k-means++ and
+/// (nearly) optimal centres, the best of the three; weighted with the importance when the range is wmse.
 class CodebookFormat final : public WeightFormat {
  public:
   void fit(const WeightRow& row, std::int64_t part, const Choice& choice, std::vector<Grid>& grids) const override {

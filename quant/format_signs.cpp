@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include "core/hash.hpp"
+#include "core/rng.hpp"
 #include "quant/weight_format.hpp"
 
 namespace bitplan {
@@ -20,15 +22,39 @@ Sum magnitudes(std::span<const float> values) {
   return sum;
 }
 
+std::shared_ptr<const Levels> sign_levels() {
+  constexpr double kZero = 0;
+  static const auto kSigns =
+      std::make_shared<const Levels>(Levels({-1, 1}, {0, 1}, std::span(&kZero, 1), std::vector<bool>{true}));
+  return kSigns;
+}
+
 /// Binary weights: Rastegari et al. 2016, arXiv:1603.05279, eq. 6: x' = a sign(x), a = mean |x|; sign(0) = 1.
 class BinaryFormat final : public WeightFormat {
  public:
   void fit(const WeightRow& row, std::int64_t part, const Choice&, std::vector<Grid>& grids) const override {
-    constexpr double kZero = 0;
-    static const auto kSigns =
-        std::make_shared<const Levels>(Levels({-1, 1}, {0, 1}, std::span(&kZero, 1), std::vector<bool>{true}));
     for_each_part(row, part, [&](std::span<const float> values, std::span<const float>) {
-      grids.push_back({kSigns, static_cast<float>(magnitudes(values).mean())});
+      grids.push_back({sign_levels(), static_cast<float>(magnitudes(values).mean())});
+    });
+  }
+  std::int64_t overhead_bits(const RowShape& shape, const Choice&) const override { return shape.parts() * kScaleBits; }
+};
+
+/// Stochastic binarisation: Courbariaux et al. 2015 (BinaryConnect), arXiv:1511.00363, eq. 2, with weights in units of
+/// a = mean |x|:
+///
+///   x' = a with probability h(x / a), else -a;   h(t) = clamp((t + 1) / 2, 0, 1)
+///
+/// so that the expected value of x' is x clamped to [-a, a]. Drawn as the sign of x / a + u, u uniform in [-1, 1), from
+/// the stream (0, "binarise", hash of the part's values): one draw for one weight, whatever rows or ranks there are.
+class StochasticBinaryFormat final : public WeightFormat {
+ public:
+  void fit(const WeightRow& row, std::int64_t part, const Choice&, std::vector<Grid>& grids) const override {
+    for_each_part(row, part, [&](std::span<const float> values, std::span<const float>) {
+      Rng rng(0, "binarise", hash64(std::as_bytes(values)));
+      auto dither = std::make_shared<std::vector<float>>();
+      for (std::size_t i = 0; i < values.size(); ++i) dither->push_back(static_cast<float>(2 * rng.unit() - 1));
+      grids.push_back({sign_levels(), static_cast<float>(magnitudes(values).mean()), std::move(dither)});
     });
   }
   std::int64_t overhead_bits(const RowShape& shape, const Choice&) const override { return shape.parts() * kScaleBits; }
@@ -81,6 +107,10 @@ class TernaryTwoFormat final : public WeightFormat {
 
 const WeightFormat& binary_format() {
   static const BinaryFormat format;
+  return format;
+}
+const WeightFormat& binary_stochastic_format() {
+  static const StochasticBinaryFormat format;
   return format;
 }
 const WeightFormat& ternary_format() {

@@ -69,29 +69,6 @@ struct Sweep {
   std::int64_t columns() const { return problem.columns; }
 };
 
-/// U of the damped moments. A dead channel has a zero row and column: any pivot leaves it alone.
-std::vector<float> factor(const RoundingProblem& problem, const std::vector<std::int64_t>& order, double damping) {
-  const std::int64_t k = problem.columns;
-  std::vector<double> h(problem.gram.size());
-  double mean = 0;
-  for (std::int64_t r = 0; r < k; ++r) {
-    const float* row = problem.gram.data() + order[static_cast<std::size_t>(r)] * k;
-    for (std::int64_t c = 0; c < k; ++c)
-      h[static_cast<std::size_t>(r * k + c)] = static_cast<double>(row[order[static_cast<std::size_t>(c)]]);
-    mean += h[static_cast<std::size_t>(r * (k + 1))] / static_cast<double>(k);
-  }
-  for (std::int64_t c = 0; c < k; ++c)
-    if (double& diagonal = h[static_cast<std::size_t>(c * (k + 1))]; diagonal == 0) diagonal = mean > 0 ? mean : 1;
-  double added = 0;
-  for (double strength = damping; strength <= 10; strength = strength > 0 ? 10 * strength : 0.01) {
-    for (std::int64_t c = 0; c < k; ++c) h[static_cast<std::size_t>(c * (k + 1))] += (strength - added) * mean;
-    added = strength;
-    if (auto upper = inverse_cholesky_upper(h, k, problem.threads)) return std::move(*upper);
-  }
-  throw InputError("gptq: the second moments of the inputs are not positive definite, even with " +
-                   std::to_string(added) + " times their mean diagonal added");
-}
-
 /// Weights [rows, columns] in the order of the sweep, moved by -d H^-1 = -(d U^T) U when the inputs drift.
 std::vector<float> starting_weights(const Sweep& sweep, std::span<const float> drift) {
   const std::int64_t k = sweep.columns(), rows = sweep.problem.rows;
@@ -187,6 +164,28 @@ RoundingGrid grid_of(const Sweep& sweep) {
 
 }  // namespace
 
+std::vector<float> gptq_factor(const RoundingProblem& problem, std::span<const std::int64_t> order, double damping) {
+  const std::int64_t k = problem.columns;
+  std::vector<double> h(problem.gram.size());
+  double mean = 0;
+  for (std::int64_t r = 0; r < k; ++r) {
+    const float* row = problem.gram.data() + order[static_cast<std::size_t>(r)] * k;
+    for (std::int64_t c = 0; c < k; ++c)
+      h[static_cast<std::size_t>(r * k + c)] = static_cast<double>(row[order[static_cast<std::size_t>(c)]]);
+    mean += h[static_cast<std::size_t>(r * (k + 1))] / static_cast<double>(k);
+  }
+  for (std::int64_t c = 0; c < k; ++c)
+    if (double& diagonal = h[static_cast<std::size_t>(c * (k + 1))]; diagonal == 0) diagonal = mean > 0 ? mean : 1;
+  double added = 0;
+  for (double strength = damping; strength <= 10; strength = strength > 0 ? 10 * strength : 0.01) {
+    for (std::int64_t c = 0; c < k; ++c) h[static_cast<std::size_t>(c * (k + 1))] += (strength - added) * mean;
+    added = strength;
+    if (auto upper = inverse_cholesky_upper(h, k, problem.threads)) return std::move(*upper);
+  }
+  throw InputError("gptq: the second moments of the inputs are not positive definite, even with " +
+                   std::to_string(added) + " times their mean diagonal added");
+}
+
 RoundedWeight round_gptq(const RoundingProblem& problem, const GptqSettings& settings) {
   assert(!problem.gram.empty() && settings.block > 0 && settings.damping >= 0 && settings.damping <= 10);
   assert(!settings.group_range || settings.group > 0);
@@ -203,7 +202,7 @@ RoundedWeight round_gptq(const RoundingProblem& problem, const GptqSettings& set
   const std::int64_t k = problem.columns;
   if (problem.weights.empty()) return rounded(problem, problem.grid, {});
   Sweep sweep{problem, settings, sweep_order(problem, settings.activation_order), {}, {}};
-  sweep.upper = factor(problem, sweep.order, settings.damping);
+  sweep.upper = gptq_factor(problem, sweep.order, settings.damping);
   for (std::int64_t begin = 0; begin < k; begin += settings.block) {
     const std::int64_t width = std::min(settings.block, k - begin), rest = k - begin - width;
     sweep.behind.emplace_back(MatrixView<float>{sweep.upper.data() + begin * k + begin + width, k, 1}, width, rest);

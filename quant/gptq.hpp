@@ -42,4 +42,8 @@ struct GptqSettings {
 RoundedWeight round_gptq(const RoundingProblem& problem, const GptqSettings& settings);
 RoundedWeight round_gptq(const RoundingProblem& problem);
 
+/// U [columns, columns] of problem.gram with `damping`, columns and rows in the given order: row p is position p of the
+/// sweep. A dead channel has a zero row and column in G: any pivot leaves it alone. Damping and errors as above.
+std::vector<float> gptq_factor(const RoundingProblem& problem, std::span<const std::int64_t> order, double damping);
+
 }  // namespace bitplan

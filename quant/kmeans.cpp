@@ -109,6 +109,84 @@ std::vector<double> linear_start(const Sorted& sorted, int k) {
   return centres;
 }
 
+/// What a cluster of sorted values costs, values in at most 2048 runs that stay together: each value by itself where
+/// there are no more, else runs that are short both in values and in their range, so that tails are told apart.
+class Runs {
+ public:
+  explicit Runs(const Sorted& sorted) {
+    const std::size_t n = sorted.x.size();
+    const double low = sorted.x.front(), range = static_cast<double>(sorted.x.back()) - low;
+    const double middle = sorted.x[n / 2];  // small numbers: the costs are differences of sums
+    double before = -1;
+    Sums sums{0, 0, 0};
+    for (std::size_t i = 0; i < n; ++i) {
+      const double share = static_cast<double>(i) / static_cast<double>(n);
+      const double place = range > 0 ? (sorted.x[i] - low) / range : 0;
+      const double run = n <= kMost ? static_cast<double>(i) : std::floor((share + place) / 2 * (kMost - 1));
+      if (run != before) begins_.push_back(i), sums_.push_back(sums);
+      before = run;
+      const double x = sorted.x[i] - middle, weight = sorted.weight(i);
+      sums.w += weight, sums.wx += weight * x, sums.wxx += weight * x * x;
+    }
+    begins_.push_back(n);
+    sums_.push_back(sums);
+  }
+  std::size_t count() const { return begins_.size() - 1; }
+  std::size_t begin_of(std::size_t run) const { return begins_[run]; }
+  double cost(std::size_t begin, std::size_t end) const {
+    const double w = sums_[end].w - sums_[begin].w, wx = sums_[end].wx - sums_[begin].wx;
+    return w > 0 ? std::max(0.0, sums_[end].wxx - sums_[begin].wxx - wx * wx / w) : 0;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 2048;
+  struct Sums {
+    double w, wx, wxx;
+  };
+  std::vector<std::size_t> begins_;
+  std::vector<Sums> sums_;
+};
+
+/// One more cluster: next[i] = min over j of least[j] + cost(j, i), cut[i] the smallest such j, for i = first … last.
+/// The best j does not fall with i, so the middle i halves what is to be looked at: O(runs log runs).
+void add_cluster(const Runs& runs, const std::vector<double>& least, std::size_t first, std::size_t last,
+                 std::size_t low, std::size_t high, std::vector<double>& next, std::vector<std::uint32_t>& cut) {
+  const std::size_t i = (first + last) / 2;
+  for (std::size_t j = low; j <= std::min(i, high); ++j) {
+    const double cost = least[j] + runs.cost(j, i);
+    if (j == low || cost < next[i]) next[i] = cost, cut[i] = static_cast<std::uint32_t>(j);
+  }
+  if (first < i) add_cluster(runs, least, first, i - 1, low, cut[i], next, cut);
+  if (i < last) add_cluster(runs, least, i + 1, last, cut[i], high, next, cut);
+}
+
+/// The centres of the best clusters of whole runs, by dynamic programming.
+std::vector<double> optimal_start(const Sorted& sorted, int k) {
+  const Runs runs(sorted);
+  const std::size_t n = runs.count();
+  std::vector<double> least;
+  for (std::size_t i = 0; i <= n; ++i) least.push_back(runs.cost(0, i));
+  std::vector<std::vector<std::uint32_t>> cuts;
+  for (int c = 1; c < k; ++c) {
+    std::vector<double> next(n + 1);
+    cuts.emplace_back(n + 1);
+    add_cluster(runs, least, 0, n, 0, n, next, cuts.back());
+    least = std::move(next);
+  }
+  std::vector<double> centres;
+  for (std::size_t end = n, c = cuts.size() + 1; c-- > 0;) {
+    const std::size_t begin = c == 0 ? 0 : cuts[c - 1][end];
+    const std::size_t from = runs.begin_of(begin), to = runs.begin_of(end);
+    const double weight = sorted.weight(from, to);
+    // An empty cluster, or one without weight, stands beside its neighbour.
+    centres.push_back(weight > 0 ? (sorted.sum_wx[to] - sorted.sum_wx[from]) / weight
+                                 : static_cast<double>(sorted.x[std::min(from, sorted.x.size() - 1)]));
+    end = begin;
+  }
+  std::sort(centres.begin(), centres.end());
+  return centres;
+}
+
 /// The index whose running sum of `mass` first passes a random share of the whole.
 std::size_t drawn(const std::vector<double>& mass, Rng& rng) {
   const double whole = std::accumulate(mass.begin(), mass.end(), 0.0);
@@ -146,10 +224,12 @@ KMeans k_means(std::span<const float> values, std::span<const float> weights, in
   assert(!values.empty() && k >= 1 && (weights.empty() || weights.size() == values.size()));
   const Sorted sorted(values, weights);
   if (start == KMeansStart::linear) return lloyd(sorted, linear_start(sorted, k));
-  KMeans random = lloyd(sorted, plus_plus_start(sorted, k, seed));
-  if (start == KMeansStart::plus_plus) return random;
-  KMeans linear = lloyd(sorted, linear_start(sorted, k));
-  return random.inertia < linear.inertia ? random : linear;
+  if (start == KMeansStart::plus_plus) return lloyd(sorted, plus_plus_start(sorted, k, seed));
+  if (start == KMeansStart::optimal) return lloyd(sorted, optimal_start(sorted, k));
+  KMeans best = lloyd(sorted, linear_start(sorted, k));
+  for (const auto& centres : {plus_plus_start(sorted, k, seed), optimal_start(sorted, k)})
+    if (KMeans other = lloyd(sorted, centres); other.inertia < best.inertia) best = std::move(other);
+  return best;
 }
 
 }  // namespace bitplan

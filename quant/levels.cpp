@@ -49,9 +49,10 @@ std::size_t Levels::index(float t) const {
 }
 
 void Grid::round(std::span<float> values, std::span<std::int16_t> codes) const {
-  assert(values.size() == codes.size());
+  assert(values.size() == codes.size() && (!dither || dither->size() == values.size()));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::size_t index = levels->index(scale == 0 ? 0.0F : values[i] / scale);
+    const float moved = dither ? (*dither)[i] : 0.0F;
+    const std::size_t index = levels->index(scale == 0 ? 0.0F : values[i] / scale + moved);
     values[i] = scale == 0 ? 0.0F : value_at(index);
     codes[i] = levels->codes()[index];
   }

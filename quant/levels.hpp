@@ -34,6 +34,8 @@ class Levels {
 struct Grid {
   std::shared_ptr<const Levels> levels;
   float scale = 1;
+  /// Added to x / scale by round(), by element of the run: drawn at random by formats that round so; else null.
+  std::shared_ptr<const std::vector<float>> dither = nullptr;
 
   float value(float x) const { return scale == 0 ? 0.0F : value_at(levels->index(x / scale)); }
   /// The code of 0 when the scale is 0.
@@ -43,7 +45,7 @@ struct Grid {
     constexpr float kMost = std::numeric_limits<float>::max();
     return std::clamp(scale * levels->values()[index], -kMost, kMost);
   }
-  /// Values in place, and their codes.
+  /// Values in place, and their codes; of a run's values in order.
   void round(std::span<float> values, std::span<std::int16_t> codes) const;
 };
 

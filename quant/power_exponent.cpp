@@ -8,51 +8,42 @@
 #include "quant/adam.hpp"
 #include "quant/descent.hpp"
 #include "quant/layer_loss.hpp"
+#include "quant/power_levels.hpp"
 #include "quant/value_range.hpp"
 
 namespace bitplan {
 namespace {
-
-double level(std::int32_t code, double scale, double exponent) {
-  const double size = code == 0 ? 0.0 : std::pow(std::abs(code) * scale, 1 / exponent);
-  return code < 0 ? -size : size;
-}
 
 double mapped(float w, double exponent) {
   const double size = std::pow(std::abs(static_cast<double>(w)), exponent);
   return w < 0 ? -size : size;
 }
 
-/// The levels of one row in rising order: code -q_max … q_max.
+/// The levels of one row: the best code for a value is that of the nearest level, which is not always the code that the
+/// quantizer gives it, whose bounds lie halfway between powers.
 class PowerRow final : public RowLevels {
  public:
-  PowerRow(double scale, double exponent, std::int32_t q_max) : q_max_(q_max) {
-    for (std::int32_t q = -q_max; q <= q_max; ++q) levels_.push_back(static_cast<float>(level(q, scale, exponent)));
-  }
-  std::int32_t nearest(std::int64_t, float x) const override {
-    const auto above = std::lower_bound(levels_.begin(), levels_.end(), x);
-    if (above == levels_.begin()) return -q_max_;
-    if (above == levels_.end()) return q_max_;
-    const bool lower = x - *(above - 1) <= *above - x;
-    return static_cast<std::int32_t>(above - levels_.begin()) - (lower ? 1 : 0) - q_max_;
-  }
+  explicit PowerRow(const Levels& levels)
+      : levels_(Levels::nearest({levels.values().begin(), levels.values().end()},
+                                {levels.codes().begin(), levels.codes().end()})) {}
+  std::int32_t nearest(std::int64_t, float x) const override { return levels_.codes()[levels_.index(x)]; }
   float value(std::int64_t, std::int32_t code) const override {
-    return levels_[static_cast<std::size_t>(code + q_max_)];
+    return levels_.values()[static_cast<std::size_t>(code - levels_.codes().front())];
   }
 
  private:
-  std::int32_t q_max_;
-  std::vector<float> levels_;
+  Levels levels_;
 };
 
 /// The best codes for an exponent, given all others of the row.
-void descend_codes(const RoundingProblem& problem, const LayerLoss& loss, std::int32_t q_max, PowerQuantized& weight) {
+void descend_codes(const RoundingProblem& problem, const LayerLoss& loss, int bits, PowerQuantized& weight) {
   const auto k = static_cast<std::size_t>(problem.columns);
   parallel_for(static_cast<std::size_t>(problem.rows), problem.threads, [&](std::size_t row, int) {
     const auto values = std::span(weight.values).subspan(row * k, k);
     std::vector<float> half(k);
     loss.half_gradient(static_cast<std::int64_t>(row), values, half);
-    descend_row(problem, PowerRow(weight.scales[row], weight.exponent, q_max),
+    const float most = absmax_of(problem.weights.subspan(row * k, k));
+    descend_row(problem, PowerRow(power_levels(bits, weight.exponent, most)),
                 std::span(weight.codes).subspan(row * k, k), values, half);
   });
 }
@@ -78,12 +69,6 @@ double slope_of(const RoundingProblem& problem, const LayerLoss& loss, const Pow
   return sum;
 }
 
-std::vector<double> searched_exponents() {
-  std::vector<double> out;
-  for (int i = 0; i <= 14; ++i) out.push_back(0.3 + 0.05 * i);
-  return out;
-}
-
 }  // namespace
 
 PowerQuantized power_quantize(std::span<const float> weights, std::int64_t rows, int bits, double exponent) {
@@ -96,14 +81,10 @@ PowerQuantized power_quantize(std::span<const float> weights, std::int64_t rows,
     const float most = absmax_of(weights.subspan(row * k, k));
     const double scale = most > 0 ? mapped(most, exponent) / q_max : 1.0;
     out.scales.push_back(scale);
-    std::vector<float> levels;
-    for (std::int32_t q = -q_max; q <= q_max; ++q) levels.push_back(static_cast<float>(level(q, scale, exponent)));
-    for (std::size_t i = row * k; i < (row + 1) * k; ++i) {
-      const double code =
-          std::clamp(std::nearbyint(mapped(weights[i], exponent) / scale), -double(q_max), double(q_max));
-      out.codes[i] = static_cast<std::int16_t>(code);
-      out.values[i] = levels[static_cast<std::size_t>(out.codes[i] + q_max)];
-    }
+    const std::span row_values = std::span(out.values).subspan(row * k, k);
+    std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>(row * k), k, row_values.begin());
+    const Grid grid{std::make_shared<const Levels>(power_levels(bits, exponent, most)), 1};
+    grid.round(row_values, std::span(out.codes).subspan(row * k, k));
   }
   return out;
 }
@@ -124,7 +105,8 @@ std::vector<double> power_errors(std::span<const float> weights, std::int64_t ro
 }
 
 double power_search(std::span<const float> weights, std::int64_t rows, int bits) {
-  const std::vector<double> exponents = searched_exponents(), errors = power_errors(weights, rows, bits, exponents);
+  const auto exponents = searched_exponents();
+  const std::vector<double> errors = power_errors(weights, rows, bits, exponents);
   return exponents[static_cast<std::size_t>(std::min_element(errors.begin(), errors.end()) - errors.begin())];
 }
 
@@ -153,7 +135,7 @@ PowerRounded round_power(const RoundingProblem& problem, int bits, int iteration
     offer(quantized(std::exp(static_cast<double>(log_exponent))));
   }
   PowerQuantized learned = best.weight;
-  descend_codes(problem, loss, (1 << (bits - 1)) - 1, learned);
+  descend_codes(problem, loss, bits, learned);
   offer(std::move(learned));
   return best;
 }

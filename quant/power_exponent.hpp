@@ -14,7 +14,8 @@ namespace bitplan {
 ///   y = sign(w) |w|^a,   s = max |y| / (2^(b-1) - 1) of each row,   q = clamp(rint(y / s))
 ///   w' = sign(q) (|q| s)^(1/a)
 ///
-/// a < 1 gives fine steps near 0 and coarse ones far out; a = 1 is absmax. One exponent a tensor. In double.
+/// a < 1 gives fine steps near 0 and coarse ones far out; a = 1 is absmax. One exponent a tensor. Levels and codes are
+/// those of power_levels.hpp.
 struct PowerQuantized {
   double exponent = 1;
   std::vector<double> scales;       ///< by row; 1 for a row of zeros
@@ -27,7 +28,7 @@ PowerQuantized power_quantize(std::span<const float> weights, std::int64_t rows,
 /// Sum of (w' - w)^2 for each exponent.
 std::vector<double> power_errors(std::span<const float> weights, std::int64_t rows, int bits,
                                  std::span<const double> exponents);
-/// The exponent .3, .35 … 1 with the least sum; of equal ones the smallest.
+/// Of searched_exponents() the one with the least sum; of equal ones the largest.
 double power_search(std::span<const float> weights, std::int64_t rows, int bits);
 
 /// NUPES: exponent refined by the layer's output error, weights learned over the whole quantized space. The loss L is

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 #include "quant/levels.hpp"
 
 namespace bitplan {
@@ -9,7 +11,12 @@ namespace bitplan {
 ///
 ///   y = sign(x) |x|^a,   s = max |y| / (2^(b-1) - 1),   q = rint(y / s),   x' = sign(q) (|q| s)^(1/a)
 ///
-/// as the 2^b - 1 values x' and the bounds x between them. absmax >= 0, 0 < a <= 1.
+/// as the 2^b - 1 values x', codes q, and the bounds x at which y / s is halfway between two codes (a tie goes to the
+/// even one). absmax >= 0; zeros alone give levels 0. a > 0. O(2^b) powers, in double.
 Levels power_levels(int bits, double exponent, float absmax);
+
+/// The exponents that a search tries: 1, .95 … .3. The first with the least error is taken, so that of equal ones it is
+/// the one nearest to uniform.
+std::array<double, 15> searched_exponents();
 
 }  // namespace bitplan

@@ -52,6 +52,7 @@ const WeightFormat& codebook_format();       ///< format_codebook.cpp
 const WeightFormat& logarithmic_format();    ///< format_logarithmic.cpp
 const WeightFormat& power_format();          ///< format_power.cpp
 const WeightFormat& binary_format();         ///< format_signs.cpp
+const WeightFormat& binary_stochastic_format();
 const WeightFormat& ternary_format();
 const WeightFormat& ternary_two_format();
 

@@ -19,6 +19,7 @@ constexpr Member kMembers[] = {{FormatFamily::scaled, scaled_format},
                                {FormatFamily::logarithmic, logarithmic_format},
                                {FormatFamily::power, power_format},
                                {FormatFamily::binary, binary_format},
+                               {FormatFamily::binary_stochastic, binary_stochastic_format},
                                {FormatFamily::ternary, ternary_format},
                                {FormatFamily::ternary_two, ternary_two_format}};
 

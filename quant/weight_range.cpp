@@ -44,7 +44,8 @@ Affine quantizer(Range range, const Choice& choice) {
 /// The symmetric quantizer of scale s; zeros alone give scale 1.
 Affine of_scale(double scale, const Choice& choice) {
   Affine q = affine_from_range(0, 0, choice.bits, true, choice.narrow);
-  if (scale > 0) q.scale = std::max(static_cast<float>(scale), std::numeric_limits<float>::min());
+  using Limits = std::numeric_limits<float>;
+  if (scale > 0) q.scale = static_cast<float>(std::clamp<double>(scale, Limits::min(), Limits::max()));
   return q;
 }
 

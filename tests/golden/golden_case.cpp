@@ -131,13 +131,13 @@ Comparison& Comparison::codes(std::span<const std::int64_t> ours, std::span<cons
 }
 
 Comparison& Comparison::codes_except_ties(std::span<const std::int64_t> ours, std::span<const std::int64_t> theirs,
-                                          std::span<const double> position, double slack) {
+                                          std::span<const double> position, double slack, double relative) {
   if (!same_size("codes", ours.size(), theirs.size()) || !same_size("positions", position.size(), ours.size()))
     return *this;
   for (std::size_t i = 0; i < ours.size() && good(); ++i) {
     if (ours[i] == theirs[i]) continue;
     const double fraction = std::abs(position[i] - std::floor(position[i]) - 0.5);
-    const bool tie = fraction <= slack * std::max(1.0, std::abs(position[i]));
+    const bool tie = fraction <= slack + relative * std::abs(position[i]);
     if (std::abs(ours[i] - theirs[i]) != 1 || !tie)
       fail("code " + std::to_string(i) + " is " + std::to_string(ours[i]) + ", the reference " +
            std::to_string(theirs[i]) + ", at " + shown(position[i]) + " steps");

@@ -66,10 +66,10 @@ class Comparison {
   /// Equal values; 0 and -0 are equal.
   Comparison& exact(const std::string& what, std::span<const float> ours, std::span<const float> theirs);
   Comparison& codes(std::span<const std::int64_t> ours, std::span<const std::int64_t> theirs);
-  /// Codes that may differ by one where `position`, the value in steps before rounding, is within `slack` x
-  /// max(1, |position|) of a tie: implementations divide by the scale or multiply by its reciprocal.
+  /// Codes that may differ by one where `position`, the value in steps before rounding, is within `slack` + `relative`
+  /// x |position| of a tie: implementations divide by the scale or multiply by its reciprocal.
   Comparison& codes_except_ties(std::span<const std::int64_t> ours, std::span<const std::int64_t> theirs,
-                                std::span<const double> position, double slack);
+                                std::span<const double> position, double slack, double relative = 1e-6);
   /// ours <= factor x theirs.
   Comparison& at_most(const std::string& what, double ours, double theirs, double factor);
   Comparison& holds(bool condition, const std::string& what);

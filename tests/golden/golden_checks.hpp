@@ -49,4 +49,8 @@ Outcome check_smoothquant(const GoldenCase& golden);
 Outcome check_awq(const GoldenCase& golden);
 Outcome check_cle(const GoldenCase& golden);
 
+// golden_observers.cpp: ranges of activations
+Outcome check_observers(const GoldenCase& golden);
+Outcome check_quanto_calibration(const GoldenCase& golden);
+
 }  // namespace bitplan::test

@@ -82,7 +82,7 @@ Outcome check_gptq(const GoldenCase& c) {
   Comparison is(c);
   if (settings.group_range) problem.grid = ours.grid;
   const LayerLoss loss(problem);
-  is.near("scales", ours.grid.scales, c.floats("scale"), settings.activation_order ? 1e-4 : 1e-5);
+  is.near("scales", ours.grid.scales, c.floats("scale"), 1e-5);
   is.at_most("output error", loss.of(ours.values), loss.of(c.floats("out")), 1.01);
   return is.outcome();
 }

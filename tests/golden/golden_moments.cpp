@@ -6,6 +6,7 @@
 #include "quant/gram.hpp"
 #include "quant/smoothquant.hpp"
 #include "tests/golden/golden_checks.hpp"
+#include "tests/golden/golden_weights.hpp"
 
 // Methods on weights and statistics of activations: bias_correction, smoothquant, awq, cle.
 
@@ -65,7 +66,13 @@ Outcome check_bias_correction(const GoldenCase& c) {
   const std::vector<float> mean = moments.mean(), ours = bias_correction(weight, out, mean, mean);
   std::vector<float> corrected = c.floats("bias");
   for (std::size_t i = 0; i < corrected.size(); ++i) corrected[i] += ours[i];
+  const QuantizedWeight nearest = quantize_weight(
+      weight, WeightView::of(c.shape("weight"), 0),
+      choice_of("int8:channel+absmax" + std::string(c.flag("narrow") ? "+narrow" : ""), *c.integer("bits")));
+  const std::vector<float> scales = c.floats("scale");
   Comparison is(c);
+  is.near("scales", nearest.scales, scales, 1e-6);
+  is.codes_except_ties(widened(nearest.codes), c.integers("q"), positions(weight, scales), 1e-6);
   is.near("compensation", ours, c.floats("compensation"), 1e-4, 1e-6);
   is.near("bias", corrected, c.floats("out_bias"), 1e-4, 1e-6);
   const double rows = static_cast<double>(ours.size());
@@ -96,7 +103,7 @@ Outcome check_smoothquant(const GoldenCase& c) {
   }
   const RoundedWeight codes = on_scales(moved, shape, shape[1], scales, -half, half - 1);
   is.near("scales", scales, c.floats("scale"), 1e-5);
-  is.codes_except_ties(widened(codes.codes), c.integers("q"), positions(moved, scales), 3e-5);
+  is.codes_except_ties(widened(codes.codes), c.integers("q"), positions(moved, scales), 1e-6);
   return is.outcome();
 }
 

@@ -23,12 +23,18 @@ Shape resolved(const GoldenCase& golden, const Shape& weight) {
 }  // namespace
 
 WeightCase::WeightCase(const GoldenCase& golden, const std::string& choice, int axis)
-    : golden_(golden), weight_(golden.floats("weight")), shape_(golden.shape("weight")) {
-  const ChoiceDefaults defaults = ChoiceDefaults::weights();
-  choice_ = parse_choice(choice, defaults, defaults);
-  view_ = WeightView::of(shape_, axis < 0 ? axis + static_cast<int>(shape_.size()) : axis);
-  ours_ = quantize_weight(weight_, view_, choice_);
-}
+    : WeightCase(golden, choice_of(choice), [&] {
+        const Shape shape = golden.shape("weight");
+        return WeightView::of(shape, axis < 0 ? axis + static_cast<int>(shape.size()) : axis);
+      }()) {}
+
+WeightCase::WeightCase(const GoldenCase& golden, const Choice& choice, const WeightView& view)
+    : golden_(golden),
+      weight_(golden.floats("weight")),
+      shape_(golden.shape("weight")),
+      view_(view),
+      choice_(choice),
+      ours_(quantize_weight(weight_, view_, choice_)) {}
 
 std::vector<double> WeightCase::by_element(const std::vector<double>& by_part) const {
   std::vector<double> out;
@@ -49,6 +55,10 @@ std::vector<double> WeightCase::by_element(const std::vector<double>& by_part) c
 
 std::vector<double> WeightCase::scales() const {
   return by_element(std::vector<double>(ours_.scales.begin(), ours_.scales.end()));
+}
+
+std::vector<double> WeightCase::zero_points() const {
+  return by_element(std::vector<double>(ours_.zero_points.begin(), ours_.zero_points.end()));
 }
 
 std::vector<double> WeightCase::theirs(const std::string& array) const {
@@ -78,6 +88,17 @@ std::vector<float> WeightCase::values_where(const std::vector<bool>& same) const
   for (std::size_t i = 0; i < out.size(); ++i)
     if (same[i]) out[i] = ours_.values.at(i);
   return out;
+}
+
+Choice choice_of(const std::string& text) {
+  const ChoiceDefaults defaults = ChoiceDefaults::weights();
+  return parse_choice(text, defaults, defaults);
+}
+
+Choice choice_of(const std::string& text, std::int64_t bits) {
+  Choice choice = choice_of(text);
+  choice.bits = static_cast<int>(bits);
+  return choice;
 }
 
 std::vector<bool> near_bounds(const Levels& levels, const std::vector<double>& positions) {

@@ -14,6 +14,7 @@ class WeightCase {
  public:
   /// Channels along `axis` of the weight (negative: from the end).
   WeightCase(const GoldenCase& golden, const std::string& choice, int axis = 0);
+  WeightCase(const GoldenCase& golden, const Choice& choice, const WeightView& view);
 
   const std::vector<float>& weight() const { return weight_; }
   const QuantizedWeight& ours() const { return ours_; }
@@ -21,6 +22,7 @@ class WeightCase {
   /// A value of each part of ours, by element.
   std::vector<double> by_element(const std::vector<double>& by_part) const;
   std::vector<double> scales() const;
+  std::vector<double> zero_points() const;  ///< of integers
   /// An array of the case that broadcasts over meta.view (or the weight's shape), by element.
   std::vector<double> theirs(const std::string& array) const;
   /// weight / scale + shift in steps of ours, for ties.
@@ -36,6 +38,10 @@ class WeightCase {
   Choice choice_;
   QuantizedWeight ours_;
 };
+
+/// A choice of weights; with other bits than the format's name says, which cases may have and the table has not.
+Choice choice_of(const std::string& text);
+Choice choice_of(const std::string& text, std::int64_t bits);
 
 /// Whether each value is so near to the bound between two levels that another order of operations may decide otherwise.
 std::vector<bool> near_bounds(const Levels& levels, const std::vector<double>& positions);

@@ -51,12 +51,45 @@ TEST_CASE("the inertia is that of the centres, and each centre is the mean of th
     }
 }
 
-TEST_CASE("the better of both starts has the less inertia of the two") {
+TEST_CASE("optimal centres: no other clusters of few values have less inertia, weighted or not") {
+  for (const auto kind : kDistributions) {
+    const auto values = sample(kind, 9);
+    const auto weights = sample("uniform", 9);
+    std::vector<float> sorted = values, positive;
+    std::sort(sorted.begin(), sorted.end());
+    for (const float w : weights) positive.push_back(std::abs(w));
+    for (const auto& mass : {std::vector<float>(9, 1), positive}) {
+      double least = std::numeric_limits<double>::infinity();
+      const auto cost = [&](std::size_t begin, std::size_t end) {
+        double w = 0, wx = 0, sum = 0;
+        for (std::size_t i = begin; i < end; ++i) w += mass[i], wx += mass[i] * sorted[i];
+        for (std::size_t i = begin; i < end; ++i) sum += mass[i] * std::pow(sorted[i] - wx / w, 2);
+        return sum;
+      };
+      for (std::size_t a = 1; a < 8; ++a)
+        for (std::size_t b = a + 1; b < 9; ++b) least = std::min(least, cost(0, a) + cost(a, b) + cost(b, 9));
+      CHECK(k_means(sorted, mass, 3, KMeansStart::optimal).inertia == Approx(least).margin(1e-9));
+    }
+  }
+}
+
+TEST_CASE("optimal centres of many values are near those of the whole, and the better start is the best of all") {
+  for (const auto kind : kDistributions) {
+    const auto values = sample(kind, 6000);
+    const double optimal = k_means(values, {}, 8, KMeansStart::optimal).inertia;
+    for (std::uint64_t seed = 0; seed < 5; ++seed)
+      CHECK(optimal <= 1.01 * k_means(values, {}, 8, KMeansStart::plus_plus, seed).inertia);
+    CHECK(k_means(values, {}, 8, KMeansStart::better).inertia <= optimal);
+  }
+}
+
+TEST_CASE("the better start has the least inertia of all") {
   for (const auto kind : kDistributions) {
     const auto values = sample(kind, 400);
     CHECK(k_means(values, {}, 8, KMeansStart::better).inertia ==
-          std::min(k_means(values, {}, 8, KMeansStart::linear).inertia,
-                   k_means(values, {}, 8, KMeansStart::plus_plus).inertia));
+          std::min({k_means(values, {}, 8, KMeansStart::linear).inertia,
+                    k_means(values, {}, 8, KMeansStart::plus_plus).inertia,
+                    k_means(values, {}, 8, KMeansStart::optimal).inertia}));
   }
 }
 

@@ -111,6 +111,20 @@ TEST_CASE("the power 1 is uniform, a smaller one has finer steps near zero") {
   CHECK(half[3] == Approx(9));
 }
 
+TEST_CASE("power levels: codes are rounded powers, a tie goes to the even code, zeros have code 0") {
+  const Levels levels = power_levels(4, 0.5, 49);  // y = sqrt |x|, s = 1
+  const auto code = [&](float x) { return levels.codes()[levels.index(x)]; };
+  CHECK(code(6.2F) == 2);
+  CHECK(code(6.3F) == 3);
+  CHECK(code(6.25F) == 2);   // sqrt 6.25 = 2.5
+  CHECK(code(12.25F) == 4);  // 3.5
+  CHECK(code(-12.25F) == -4);
+  CHECK(code(1000) == 7);
+  const Levels zeros = power_levels(4, 0.5, 0);
+  CHECK(zeros.codes()[zeros.index(0)] == 0);
+  CHECK(zeros.largest() == 0);
+}
+
 TEST_CASE("a grid of scale 0 makes everything 0") {
   const Grid grid{levels_of_format("fp4"), 0};
   CHECK(grid.value(3) == 0);

@@ -124,6 +124,41 @@ TEST_CASE("binary and ternary weights: by hand") {
   CHECK(two.code_book == std::vector<float>{-1.25F, 0, 3});
 }
 
+TEST_CASE("binary:stochastic draws signs whose mean is the weight, within the mean magnitude") {
+  std::vector<float> row(20000);
+  for (std::size_t i = 0; i < row.size(); ++i) row[i] = i % 2 == 0 ? 0.5F : -1.5F;  // a = 1: h = 3/4 and 0
+  const auto out = of_row(row, "binary:stochastic");
+  CHECK(out.scales == std::vector<float>{1});
+  double sum = 0;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    REQUIRE(std::abs(out.values[i]) == 1);
+    REQUIRE(out.codes[i] == (out.values[i] > 0 ? 1 : 0));
+    if (i % 2 == 0) sum += static_cast<double>(out.values[i]);
+    if (i % 2 == 1) REQUIRE(out.values[i] == -1);
+  }
+  CHECK(sum / 10000 == Approx(0.5).margin(0.03));  // 3 standard deviations
+  CHECK(of_row(row, "binary:stochastic").values == out.values);
+  row[3] = -1.4999F;  // other weights, other draws
+  CHECK(of_row(row, "binary:stochastic").codes != out.codes);
+}
+
+TEST_CASE("code books with wmse are pulled by the energy of the inputs, per channel and per tensor") {
+  const std::vector<float> row{0, 0.4F, 1, 1.4F};
+  const std::vector<float> energy{9, 1, 1, 3};
+  const auto weighted =
+      quantize_weight(row, WeightView::of({1, 4}, 0), weight_choice("codebook1:channel+wmse"), energy);
+  CHECK(weighted.code_book[0] == Approx(0.04));
+  CHECK(weighted.code_book[1] == Approx(1.3));
+  CHECK(of_row(row, "codebook1:channel").code_book == std::vector<float>{0.2F, 1.2F});
+  // [3, 2]: channels along axis 1, so that each row of the tensor is one input
+  const std::vector<float> tensor{0, 0.4F, 1, 1.4F, 0.1F, 1.3F};
+  const auto whole =
+      quantize_weight(tensor, WeightView::of({3, 2}, 1), weight_choice("codebook1+wmse"), std::vector<float>{4, 1, 0});
+  CHECK(whole.code_book[0] == Approx(0.2));  // (0 * 4 + .4 * 4) / 8
+  CHECK(whole.code_book[1] == Approx(1.2));  // (1 + 1.4) / 2
+  CHECK_THROWS_WITH(of_row(row, "codebook1+wmse"), "range wmse needs the energy of the layer's input");
+}
+
 TEST_CASE("code books are stored by part, values are their entries") {
   const auto out = quantize_weight(std::vector<float>{1, 2, 1, 2, 5, 6, 6, 5}, WeightView::of({2, 4}, 0),
                                    weight_choice("codebook1:channel"));
@@ -157,6 +192,49 @@ TEST_CASE("each format keeps zeros, constants, tiny and huge weights finite, wha
         if (value == 0) REQUIRE(std::all_of(out.values.begin(), out.values.end(), [](float v) { return v == 0; }));
       }
   }
+}
+
+/// The words of every granularity, symmetry and range that the format takes.
+std::vector<std::string> every_choice_of(const FormatEntry& format) {
+  std::vector<std::string> all;
+  for (const std::string cut : {"", ":tensor", ":g7", ":g1000"})
+    for (const std::string symmetry : {"", "+affine", "+narrow"})
+      for (const auto& range : range_methods()) {
+        if (range.method == RangeMethod::wmse) continue;
+        const std::string text = std::string(format.name).append(cut).append(symmetry).append("+").append(range.name);
+        try {
+          weight_choice(text);
+          all.push_back(text);
+        } catch (const InputError&) {  // words that the format does not take: choice_test.cpp
+        }
+      }
+  return all;
+}
+
+TEST_CASE("each format, granularity and range: exact bits and finite values for odd shapes and weights") {
+  constexpr float kSizes[] = {0, 1e-40F, 3e-39F, 0.7F, 1e38F};
+  for (const auto& format : formats())
+    for (const auto& text : every_choice_of(format)) {
+      INFO(text);
+      const Choice choice = weight_choice(text);
+      for (const Shape& shape : {Shape{0, 3}, Shape{3, 0}, Shape{1, 1}, Shape{3, 11}})
+        for (const int axis : {0, 1})
+          for (const float size : kSizes) {
+            const WeightView view = WeightView::of(shape, axis);
+            std::vector<float> w = sample("gauss", static_cast<std::size_t>(view.size()), 3);
+            for (float& x : w) x = std::clamp(x, -3.0F, 3.0F) * size;
+            const auto out = quantize_weight(w, view, choice);
+            REQUIRE(out.stored_bits == stored_bits(view, choice));
+            REQUIRE(out.stored_bits >= code_bits(view, choice));
+            REQUIRE(out.stored_bits <=
+                    code_bits(view, choice) + (view.size() + 1) * 64 * (1 << std::min(8, choice.bits)));
+            CHECK(all_finite(out.values));
+            CHECK(all_finite(out.scales));
+            CHECK(all_finite(out.code_book));
+            CHECK(std::isfinite(out.mse));
+            REQUIRE(out.codes.size() == w.size());
+          }
+    }
 }
 
 TEST_CASE("an empty weight has no bits in any format, NaN and infinity are errors") {
