@@ -1,8 +1,8 @@
 #include "quant/gram.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
-#include <cmath>
 #include <string>
 
 #include "core/error.hpp"
@@ -12,84 +12,156 @@
 namespace bitplan {
 namespace {
 
-constexpr std::int64_t kChunk = 64, kRun = 256;
+bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000U) != 0x7f800000U; }
 
-void check_finite(std::span<const float> rows, std::int64_t columns) {
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    if (!std::isfinite(rows[i]))
-      throw InputError("calibration input of sample " + std::to_string(i / static_cast<std::size_t>(columns)) +
-                       ", channel " + std::to_string(i % static_cast<std::size_t>(columns)) + " is " +
-                       std::to_string(rows[i]) + "; inputs must be finite");
-}
-
-/// sums += left^T right, of `run` rows; `symmetric` leaves the part below the diagonal to mirror().
-void add_run(const float* left, const float* right, std::int64_t run, std::int64_t k, bool symmetric, int threads,
-             std::vector<double>& sums) {
-  const PackedMatrix<float> packed({right, k, 1}, run, k);
-  parallel_for(static_cast<std::size_t>((k + kChunk - 1) / kChunk), threads, [&](std::size_t chunk, int) {
-    const std::int64_t first = static_cast<std::int64_t>(chunk) * kChunk, rows = std::min(kChunk, k - first);
-    std::vector<float> product(static_cast<std::size_t>(rows * k));
-    add_product(1.0F, {left + first, 1, k}, rows, packed, product.data(), k, {.first = symmetric ? first : 0});
-    double* to = sums.data() + first * k;
-    for (std::size_t i = 0; i < product.size(); ++i) to[i] += static_cast<double>(product[i]);
-  });
-}
-
-void mirror(std::vector<double>& sums, std::int64_t k) {
-  for (std::int64_t r = 0; r < k; ++r)
-    for (std::int64_t c = 0; c < r; ++c)
-      sums[static_cast<std::size_t>(r * k + c)] = sums[static_cast<std::size_t>(c * k + r)];
+/// Without an early exit, so that it vectorises.
+bool all_finite(std::span<const float> values) {
+  std::uint32_t bad = 0;
+  for (const float x : values) bad |= static_cast<std::uint32_t>(!is_finite(x));
+  return bad == 0;
 }
 
 }  // namespace
 
-GramAccumulator::GramAccumulator(std::int64_t columns, bool with_cross, int threads)
+void transposed_product(std::int64_t rows, std::int64_t stride, const float* left, std::int64_t m, const float* right,
+                        std::int64_t n, float* out) {
+  constexpr std::int64_t kPiece = 256;  // rows that the product sums up at once: more of them would only cost memory
+  std::fill_n(out, m * n, 0.0F);
+  for (std::int64_t first = 0; first < rows; first += kPiece) {
+    const PackedMatrix<float> packed({right + first * stride, stride, 1}, std::min(kPiece, rows - first), n);
+    add_product(1.0F, {left + first * stride, 1, stride}, m, packed, out, n);
+  }
+}
+
+GramAccumulator::GramAccumulator(std::int64_t columns, bool with_cross, int threads, TransposedProduct product)
     : columns_(columns),
       threads_(threads),
-      gram_(static_cast<std::size_t>(columns * columns)),
-      cross_(with_cross ? gram_.size() : 0),
-      sum_(static_cast<std::size_t>(columns)) {}
+      product_(product),
+      gram_tiles_(cut(true)),
+      sum_(static_cast<std::size_t>(columns)) {
+  const auto sums = [](const std::vector<Tile>& tiles) {
+    return tiles.empty() ? 0 : tiles.back().offset + static_cast<std::size_t>(tiles.back().rows * tiles.back().columns);
+  };
+  gram_.resize(sums(gram_tiles_));
+  if (with_cross) cross_tiles_ = cut(false);
+  cross_.resize(sums(cross_tiles_));
+}
+
+/// Tiles of equal width, a multiple of 16, but for the last.
+std::vector<GramAccumulator::Tile> GramAccumulator::cut(bool upper) const {
+  std::vector<Tile> tiles;
+  const std::int64_t count = (columns_ + kTile - 1) / kTile;
+  const std::int64_t width = count == 0 ? 1 : ((columns_ + count - 1) / count + 15) / 16 * 16;
+  std::size_t offset = 0;
+  for (std::int64_t row = 0; row < columns_; row += width)
+    for (std::int64_t column = upper ? row : 0; column < columns_; column += width) {
+      tiles.push_back({row, column, std::min(width, columns_ - row), std::min(width, columns_ - column), offset});
+      offset += static_cast<std::size_t>(tiles.back().rows * tiles.back().columns);
+    }
+  return tiles;
+}
+
+void GramAccumulator::check(std::span<const float> rows) const {
+  assert(columns_ > 0 && static_cast<std::int64_t>(rows.size()) % columns_ == 0);
+  if (all_finite(rows)) return;
+  const auto i = std::find_if_not(rows.begin(), rows.end(), is_finite) - rows.begin();
+  throw InputError("calibration input of sample " + std::to_string(i / columns_) + ", channel " +
+                   std::to_string(i % columns_) + " is " + std::to_string(rows[static_cast<std::size_t>(i)]) +
+                   "; inputs must be finite");
+}
+
+/// The sums of the columns of a tile on the diagonal.
+void GramAccumulator::add_sums(const float* rows, std::int64_t count, const Tile& tile) {
+  double* sums = sum_.data() + tile.column;
+  for (std::int64_t r = 0; r < count; ++r)
+    for (std::int64_t c = 0; c < tile.columns; ++c)
+      sums[c] += static_cast<double>(rows[r * columns_ + tile.column + c]);
+}
+
+void GramAccumulator::add_tile(const float* left, const float* right, std::int64_t rows, const Tile& tile,
+                               double* sums) const {
+  alignas(64) float products[kTile * kTile];
+  for (std::int64_t first = 0; first < rows; first += kRun) {
+    product_(std::min(kRun, rows - first), columns_, left + first * columns_ + tile.row, tile.rows,
+             right + first * columns_ + tile.column, tile.columns, products);
+    for (std::int64_t i = 0; i < tile.rows * tile.columns; ++i) sums[i] += static_cast<double>(products[i]);
+  }
+}
+
+/// One task a tile: gram's of `left`, then cross's of left and right where there is a right.
+void GramAccumulator::add_all(const float* left, const float* right, std::int64_t rows) {
+  const std::size_t tasks = gram_tiles_.size() + (right ? cross_tiles_.size() : 0);
+  parallel_for(tasks, threads_, [&](std::size_t task, int) {
+    if (task >= gram_tiles_.size()) {
+      const Tile& tile = cross_tiles_[task - gram_tiles_.size()];
+      return add_tile(left, right, rows, tile, cross_.data() + tile.offset);
+    }
+    const Tile& tile = gram_tiles_[task];
+    add_tile(left, left, rows, tile, gram_.data() + tile.offset);
+    if (tile.row == tile.column) add_sums(left, rows, tile);
+  });
+  count_ += rows;
+}
 
 void GramAccumulator::add(std::span<const float> rows) {
-  assert(columns_ > 0 && static_cast<std::int64_t>(rows.size()) % columns_ == 0);
-  check_finite(rows, columns_);
-  const std::int64_t m = static_cast<std::int64_t>(rows.size()) / columns_;
-  for (std::int64_t first = 0; first < m; first += kRun) {
-    const float* from = rows.data() + first * columns_;
-    add_run(from, from, std::min(kRun, m - first), columns_, true, threads_, gram_);
-  }
-  mirror(gram_, columns_);
-  for (std::int64_t r = 0; r < m; ++r)
-    for (std::int64_t c = 0; c < columns_; ++c)
-      sum_[static_cast<std::size_t>(c)] += static_cast<double>(rows[static_cast<std::size_t>(r * columns_ + c)]);
-  count_ += m;
+  check(rows);
+  add_all(rows.data(), nullptr, static_cast<std::int64_t>(rows.size()) / columns_);
 }
 
 void GramAccumulator::add(std::span<const float> quantized, std::span<const float> reference) {
-  assert(quantized.size() == reference.size() && !cross_.empty());
-  check_finite(reference, columns_);
-  add(quantized);
-  const std::int64_t m = static_cast<std::int64_t>(quantized.size()) / columns_;
-  for (std::int64_t first = 0; first < m; first += kRun)
-    add_run(quantized.data() + first * columns_, reference.data() + first * columns_, std::min(kRun, m - first),
-            columns_, false, threads_, cross_);
+  assert(quantized.size() == reference.size() && !cross_tiles_.empty());
+  check(quantized);
+  check(reference);
+  add_all(quantized.data(), reference.data(), static_cast<std::int64_t>(quantized.size()) / columns_);
 }
 
 void GramAccumulator::merge(const GramAccumulator& other) {
   assert(columns_ == other.columns_ && cross_.size() == other.cross_.size());
-  const auto add_all = [](std::vector<double>& to, const std::vector<double>& from) {
+  const auto add_to = [](std::vector<double>& to, const std::vector<double>& from) {
     for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
   };
-  add_all(gram_, other.gram_);
-  add_all(cross_, other.cross_);
-  add_all(sum_, other.sum_);
+  add_to(gram_, other.gram_);
+  add_to(cross_, other.cross_);
+  add_to(sum_, other.sum_);
   count_ += other.count_;
 }
 
-std::vector<float> GramAccumulator::scaled(const std::vector<double>& sums) const {
+void GramAccumulator::require_samples() const {
   if (count_ == 0) throw InputError("no calibration samples: second moments need at least one");
-  std::vector<float> out(sums.size());
-  std::transform(sums.begin(), sums.end(), out.begin(),
+}
+
+std::vector<float> GramAccumulator::gram() const {
+  require_samples();
+  std::vector<float> out(static_cast<std::size_t>(columns_ * columns_));
+  const double samples = static_cast<double>(count_);
+  for (const Tile& tile : gram_tiles_)
+    for (std::int64_t r = 0; r < tile.rows; ++r)
+      for (std::int64_t c = tile.row == tile.column ? r : 0; c < tile.columns; ++c) {
+        const double sum = gram_[tile.offset + static_cast<std::size_t>(r * tile.columns + c)];
+        const std::int64_t i = tile.row + r, j = tile.column + c;
+        out[static_cast<std::size_t>(i * columns_ + j)] = out[static_cast<std::size_t>(j * columns_ + i)] =
+            static_cast<float>(sum / samples);
+      }
+  return out;
+}
+
+std::vector<float> GramAccumulator::cross() const {
+  require_samples();
+  std::vector<float> out(cross_.size());
+  const double samples = static_cast<double>(count_);
+  for (const Tile& tile : cross_tiles_)
+    for (std::int64_t i = 0; i < tile.rows * tile.columns; ++i) {
+      const std::int64_t r = tile.row + i / tile.columns, c = tile.column + i % tile.columns;
+      out[static_cast<std::size_t>(r * columns_ + c)] =
+          static_cast<float>(cross_[tile.offset + static_cast<std::size_t>(i)] / samples);
+    }
+  return out;
+}
+
+std::vector<float> GramAccumulator::mean() const {
+  require_samples();
+  std::vector<float> out(sum_.size());
+  std::transform(sum_.begin(), sum_.end(), out.begin(),
                  [&](double sum) { return static_cast<float>(sum / static_cast<double>(count_)); });
   return out;
 }
