@@ -45,7 +45,7 @@ std::shared_ptr<const Network> mobile() {
   TensorId x = b.conv(b.input({2, 3, 8, 8}), 8);
   for (int block = 0; block < 3; ++block) {
     const TensorId wide = b.op("Relu", {b.conv(x, 32, {1, 1, 0, 1})});
-    const TensorId deep = b.op("HardSwish", {b.conv(wide, 32, {3, 1, 1, 32})});
+    const TensorId deep = b.op(block == 1 ? "HardSwish" : "Relu", {b.conv(wide, 32, {3, 1, 1, 32})});
     x = b.op("Add", {b.conv(deep, 8, {1, 1, 0, 1}), x});
   }
   return with_work(b.finish({x}));
