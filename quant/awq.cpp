@@ -78,12 +78,16 @@ std::vector<float> awq_scales(std::span<const float> activation_mean, std::span<
   return out;
 }
 
+double AwqResult::least_loss() const { return *std::min_element(losses.begin(), losses.end()); }
+
 AwqResult awq_search(const AwqProblem& problem) {
   const RoundingProblem original = symmetric_problem(problem, problem.weights);
   check(original);
   const LayerLoss loss(original);
+  const auto rows = static_cast<double>(std::max<std::int64_t>(1, problem.rows));
   const std::vector<float> weight_mean = awq_weight_means(problem.weights, problem.columns, problem.group);
   AwqResult out;
+  out.unscaled_loss = loss.of(round_nearest(original).values) / rows;
   double least = HUGE_VAL;
   for (int i = 0; i <= 10; ++i) {
     const double alpha = i / 10.0;
@@ -92,7 +96,7 @@ AwqResult awq_search(const AwqProblem& problem) {
         problem.columns > 0 ? scaled_columns(problem.weights, scales) : std::vector<float>();
     std::vector<float> values = round_nearest(symmetric_problem(problem, moved)).values;
     for (std::size_t v = 0; v < values.size(); ++v) values[v] /= scales[v % scales.size()];
-    const double now = loss.of(values) / static_cast<double>(std::max<std::int64_t>(1, problem.rows));
+    const double now = loss.of(values) / rows;
     out.alphas.push_back(alpha);
     out.losses.push_back(now);
     if (now < least) least = now, out.alpha = alpha, out.scales = std::move(scales);

@@ -29,6 +29,8 @@ struct AwqResult {
   double alpha = 0;
   std::vector<float> scales;           ///< s by column
   std::vector<double> alphas, losses;  ///< mean squared output error of each alpha, by output channel
+  double unscaled_loss = 0;            ///< the same with s = 1, which no alpha need be
+  double least_loss() const;           ///< of the alpha that was taken
 };
 
 std::vector<float> awq_weight_means(std::span<const float> weights, std::int64_t columns, std::int64_t group);
