@@ -4,6 +4,8 @@
 #include <array>
 
 #include "core/error.hpp"
+#include "model/site_channels.hpp"
+#include "quant/site_quantizer.hpp"
 #include "quant/weight_quantizer.hpp"
 
 namespace bitplan {
@@ -30,12 +32,18 @@ bool is_embedding(const Network& network, const Layer& layer) {
   return network.input_site[static_cast<std::size_t>(layer.id)] < 0;
 }
 
+/// 1 where readers see no channels in common: nothing can be left out there.
+std::int64_t channels_of(const Network& network, SiteId site) {
+  const auto found = find_site_channels(network, site);
+  return found ? found->channels : 1;
+}
+
 /// Stored or code bits of each layer's weight under each choice, by layer * choices + choice.
 std::vector<std::int64_t> weight_bits(const Network& network, const ChoiceTable& choices,
                                       std::int64_t (*count)(const WeightView&, const Choice&)) {
   std::vector<std::int64_t> bits;
   for (const Layer& layer : network.layers) {
-    const auto view = WeightView::of(layer.weight_shape, layer.channel_axis);
+    const auto view = WeightView::of(layer.weight_shape, layer.channel_axis, layer.groups);
     for (ChoiceId c = 0; c < static_cast<ChoiceId>(choices.size()); ++c) bits.push_back(count(view, choices[c]));
   }
   return bits;
@@ -61,7 +69,7 @@ CostTables::CostTables(const Network& network, const ChoiceTable& choices,
     : choices_(choices.size()) {
   for (const Site& site : network.sites)
     if (site.kind == Site::Kind::weight) weights_ += site.elements;
-  for (std::size_t c = 0; c < choices.size(); ++c) bits_.push_back(choices[static_cast<ChoiceId>(c)].bits);
+  for (std::size_t c = 0; c < choices.size(); ++c) rows_.push_back(choices[static_cast<ChoiceId>(c)]);
   add_weight_metrics(network, choices);
   add_bops(network, choices);
   add_peak(network);
@@ -94,10 +102,13 @@ void CostTables::add_weight_metrics(const Network& network, const ChoiceTable& c
 
 void CostTables::add_bops(const Network& network, const ChoiceTable& choices) {
   add({"bops", ""}, fill(network, choices, [&](const Layer& layer, ChoiceId w, ChoiceId a) -> std::int64_t {
+        const SiteId input = network.input_site[static_cast<std::size_t>(layer.id)];
+        const std::int64_t channels = choices[a].outliers > 0 && input >= 0 ? channels_of(network, input) : 1;
+        const std::int64_t bits = choices[w].bits * activation_bits(choices[a], channels, channels);
         std::int64_t bops = 0;
-        if (__builtin_mul_overflow(layer.macs, std::int64_t{choices[w].bits} * choices[a].bits, &bops))
+        if (__builtin_mul_overflow(layer.macs, bits, &bops))
           throw InputError("layer '" + network.node(layer.node).name + "': too many MACs to count");
-        return bops;
+        return (bops + channels - 1) / channels;
       }));
 }
 
@@ -159,6 +170,7 @@ std::int64_t bytes_of(std::int64_t elements, std::int64_t bits) { return (elemen
 
 void CostTables::add_peak(const Network& network) {
   const auto site_of = storing_site(network);
+  const bool outliers = std::ranges::any_of(rows_, [](const Choice& c) { return c.activation && c.outliers > 0; });
   for (const MemoryCut& memory_cut : memory_cuts(network)) {
     Cut cut;
     for (const TensorId t : memory_cut.tensors) {
@@ -166,7 +178,7 @@ void CostTables::add_peak(const Network& network) {
       const auto elements = (element_count(tensor.shape) + network.batch - 1) / network.batch;
       const SiteId site = site_of[static_cast<std::size_t>(t)];
       if (site >= 0)
-        cut.sites.emplace_back(site, elements);
+        cut.sites.push_back({site, elements, outliers ? channels_of(network, site) : 1});
       else
         cut.fixed_bytes += bytes_of(elements, bits_in_memory(tensor.dtype));
     }
@@ -180,9 +192,9 @@ std::int64_t CostTables::peak_activation_bytes(const Assignment& assignment) con
   std::int64_t peak = 0;
   for (const Cut& cut : cuts_) {
     std::int64_t bytes = cut.fixed_bytes;
-    for (const auto& [site, elements] : cut.sites) {
+    for (const auto& [site, elements, channels] : cut.sites) {
       const ChoiceId choice = assignment[static_cast<std::size_t>(site)];
-      bytes += bytes_of(elements, bits_[static_cast<std::size_t>(choice)]);
+      bytes += (activation_bits(rows_[static_cast<std::size_t>(choice)], elements, channels) + 7) / 8;
     }
     peak = std::max(peak, bytes);
   }

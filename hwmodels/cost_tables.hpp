@@ -32,10 +32,14 @@ class CostTables {
   std::int64_t peak_activation_bytes(const Assignment& assignment) const;
 
  private:
-  /// Bytes of a cut = fixed + sum over sites of ceil(elements * bits / 8).
+  /// Bytes of a cut = fixed + sum over sites of ceil(activation_bits / 8).
+  struct SiteInMemory {
+    SiteId site;
+    std::int64_t elements, channels;  ///< of one sample; channels 1 when the site has none
+  };
   struct Cut {
     std::int64_t fixed_bytes = 0;
-    std::vector<std::pair<SiteId, std::int64_t>> sites;  ///< and elements for one sample
+    std::vector<SiteInMemory> sites;
   };
   using Cells = std::vector<std::int64_t>;
 
@@ -52,7 +56,7 @@ class CostTables {
   std::vector<CostMetric> metrics_;
   std::vector<Cells> cells_;  ///< by metric; empty for peak_activation_bytes
   std::vector<Cut> cuts_;
-  std::vector<int> bits_;  ///< by ChoiceId
+  std::vector<Choice> rows_;  ///< by ChoiceId
   std::vector<std::string> hardware_;
 };
 

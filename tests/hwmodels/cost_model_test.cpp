@@ -295,3 +295,27 @@ TEST_CASE("sums that 64 bits cannot hold are refused when the model is built") {
   net.layers[0].macs = std::int64_t{1} << 60;
   CHECK_THROWS_WITH(Model(net), "layer 'conv0': too many MACs to count");
 }
+
+TEST_CASE("outlier channels of an activation count 16 bits in bops and in memory, tokens and channels nothing") {
+  // conv1 reads 4 channels of 16 elements; 30 per cent of 4 channels are 2, 1 per cent is 1
+  Model m(test::small_network(2));
+  const auto activation = [&](const std::string& text) {
+    return m.choices->add(parse_choice(text, ChoiceDefaults::activations(), ChoiceDefaults::activations()));
+  };
+  const ChoiceId two = activation("int4+outliers30"), one = activation("int8:token+outliers1");
+  const ChoiceId token = activation("int4:token"), channel = activation("int4:channel");
+  m.costs = std::make_unique<CostModel>(m.network, m.choices, std::map<std::string, std::filesystem::path>{});
+  const auto bops = [&](ChoiceId a) {
+    return m.cost("bops", {kFloat, m.w4, kFloat, a}) - m.cost("bops", {kFloat, m.w4, kFloat, m.a4});
+  };
+  const std::int64_t macs = m.network->layers[1].macs;
+  CHECK(bops(two) == macs * 4 * (2 * 16 + 2 * 4) / 4 - macs * 4 * 4);
+  CHECK(bops(one) == macs * 4 * (16 + 3 * 8) / 4 - macs * 4 * 4);
+  CHECK(bops(token) == 0);
+  CHECK(bops(channel) == 0);
+  const auto peak = [&](ChoiceId a) { return m.cost("peak_activation_bytes", {kFloat, kFloat, a, a}); };
+  CHECK(peak(token) == peak(m.a4));
+  CHECK(peak(channel) == peak(m.a4));
+  CHECK(peak(m.a4) < peak(two));
+  CHECK(peak(m.a8) < peak(one));
+}
