@@ -40,11 +40,14 @@ struct EvaluateOptions {
   std::filesystem::path experiment;
   std::optional<std::filesystem::path> plan;
   std::string uniform;                ///< "w4a8"
-  bool as_float = false, json = false;
+  bool as_float = false, each = false, json = false;
+  std::vector<std::string> finish;    ///< "sequential", "asymmetric", "bias"
   std::string on = "selection";
   std::vector<std::string> set;
 };
 int evaluate_command(const EvaluateOptions& options);
+/// With --each: every uniform plan of the space, one row each.
+int evaluate_each_command(const EvaluateOptions& options);
 
 struct SensitivityOptions {
   std::filesystem::path experiment;
@@ -72,6 +75,16 @@ struct QuantizeOptions {
   bool json = false;
 };
 int quantize_command(const QuantizeOptions& options);
+
+struct ObserveOptions {
+  std::vector<std::filesystem::path> files;   ///< one batch each
+  std::string observer = "mse";
+  int bits = 8;
+  bool symmetric = false, narrow = false, per_token = false, json = false;
+  std::optional<double> percentile, momentum;
+  std::optional<int> axis;            ///< of the channels
+};
+int observe_command(const ObserveOptions& options);
 
 struct StatusOptions {
   std::filesystem::path run;

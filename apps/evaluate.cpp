@@ -9,26 +9,21 @@
 
 namespace bitplan {
 
-namespace {
-
-Role role_of(const std::string& name) {
-  for (const auto role : {Role::calibration, Role::selection, Role::holdout})
-    if (name_of(role) == name) return role;
-  throw UsageError("--on '" + name + "' is not known; known: calibration, selection, holdout");
-}
-
-}  // namespace
-
 int evaluate_command(const EvaluateOptions& options) {
-  const auto role = role_of(options.on);
+  const auto role = role_named(options.on);
   const std::string uniform = options.as_float ? "float" : options.uniform;
   const auto asked = study_for(Experiment::from(load_document(options.experiment, options.set)), options.plan, uniform);
   const auto& study = asked.study;
 
-  const auto evaluator = study.make_evaluator();
+  const auto evaluator = study.make_evaluator(study.prepared_weights());
   const auto begin = std::chrono::steady_clock::now();
   LossSums sums;
-  for (const auto& chunk : evaluator->measure(asked.assignment, role, {0, evaluator->chunks(role)})) sums.add(chunk);
+  const FinishSpec spec = finish_named(options.finish);
+  Finish finished;
+  if (spec.any()) finished = evaluator->finish(asked.assignment, spec);
+  const auto chunks = evaluator->measure(asked.assignment, role, {0, evaluator->chunks(role)}, nullptr,
+                                         spec.any() ? &finished : nullptr);
+  for (const auto& chunk : chunks) sums.add(chunk);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const auto figures = figures_of(sums);
 

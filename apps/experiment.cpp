@@ -22,10 +22,11 @@ Shape read_shape(const Yaml& node) {
 }
 
 void read_model(const Yaml& node, Experiment& e) {
-  node.only({"file", "inputs"});
+  node.only({"file", "inputs", "rewrites"});
   e.model = node.at("file").path();
   if (const auto inputs = node.find("inputs"))
     for (const auto& name : inputs->keys()) e.import.shapes[name] = read_shape(inputs->at(name));
+  if (const auto list = node.find("rewrites")) e.rewrites = read_rewrites(*list);
 }
 
 std::size_t read_bytes(const Yaml& node) {

@@ -9,6 +9,7 @@
 #include "core/yaml.hpp"
 #include "eval/evaluator.hpp"
 #include "eval/losses.hpp"
+#include "eval/rewrite.hpp"
 #include "model/import_onnx.hpp"
 #include "search/space.hpp"
 
@@ -33,6 +34,7 @@ struct Experiment {
   std::string name;
   std::filesystem::path model{};
   ImportOptions import{};
+  std::vector<RewriteSpec> rewrites{};    ///< of the network, in turn, before anything else sees it
   DataSpec calibration, selection, holdout;
   SpaceSpec space;
   std::map<std::string, std::filesystem::path> hardware{};

@@ -14,6 +14,12 @@ nlohmann::ordered_json intervals_json(const Figures& figures);
 /// Costs by metric label, in display units, with "units".
 nlohmann::ordered_json costs_json(const CostModel& costs, const Assignment& assignment);
 
+/// The role that --on names. Throws UsageError.
+Role role_named(const std::string& name);
+
+/// The name of a uniform assignment in the tables: its most frequent choices ("uniform int4/int8").
+std::string uniform_name(const Study& study, const Assignment& assignment);
+
 /// "0.1237 [0.1102, 0.1371]"; fractions as per cent: "91.5 % [89.6, 93.1]".
 std::string show(const std::string& metric, const Loss& loss);
 

@@ -7,10 +7,13 @@
 #include "core/error.hpp"
 #include "eval/dataset.hpp"
 #include "eval/losses.hpp"
+#include "eval/rewrite.hpp"
 #include "hwmodels/hardware_model.hpp"
 #include "model/operator.hpp"
 #include "quant/choice.hpp"
+#include "quant/level_roundings.hpp"
 #include "quant/observer.hpp"
+#include "quant/roundings.hpp"
 #include "search/searcher.hpp"
 
 namespace bitplan {
@@ -27,6 +30,14 @@ std::vector<Member> members_of(const Rows& rows) {
   return members;
 }
 
+/// Of integers and of other formats; gptq is one of both.
+std::vector<Member> all_roundings() {
+  std::vector<Member> members = members_of(roundings());
+  for (const auto& row : level_roundings())
+    if (rounding_named(row.name) == nullptr) members.push_back({std::string(row.name), std::string(row.summary)});
+  return members;
+}
+
 struct Family {
   std::string_view name, summary;
   std::vector<Member> (*members)();
@@ -38,8 +49,10 @@ constexpr Family kFamilies[] = {
     {"metrics", "losses for `objective:`", [] { return members_of(metrics()); }},
     {"formats", "number formats of choices", [] { return members_of(formats()); }},
     {"ranges", "`range:` of weights", [] { return members_of(range_methods()); }},
+    {"roundings", "`rounding:` of weights", all_roundings},
     {"observers", "ranges of activations", [] { return members_of(observers()); }},
     {"hardware", "kinds of hardware descriptions", [] { return members_of(hardware_kinds()); }},
+    {"rewrites", "of the network, under `model.rewrites:`", [] { return members_of(rewrites()); }},
     {"data", "kinds under `data:`", [] { return members_of(data_kinds()); }},
     {"operators", "ONNX operators",
      [] {

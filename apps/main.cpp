@@ -66,11 +66,15 @@ void add_evaluate(CLI::App& app, Run& run) {
   which->add_option("--plan", o->plan, "A plan.json");
   which->add_option("--uniform", o->uniform, "All layers alike: w4a8, or choices as in mxfp4/int8")->type_name("w4a8");
   which->add_flag("--float", o->as_float, "The network as it is");
+  which->add_flag("--each", o->each, "Every pair of the space's choices, for weights and activations, in a table");
   which->require_option(1);
+  sub->add_option("--finish", o->finish, "After final passes: sequential or asymmetric, bias, as in asymmetric,bias")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"sequential", "asymmetric", "bias"}));
   sub->add_option("--on", o->on, "calibration, selection or holdout")->capture_default_str();
   sub->add_flag("--json", o->json, "Print one JSON object");
   add_set(sub, o->set);
-  sub->callback([&run, o] { run = [o] { return evaluate_command(*o); }; });
+  sub->callback([&run, o] { run = [o] { return o->each ? evaluate_each_command(*o) : evaluate_command(*o); }; });
 }
 
 void add_sensitivity(CLI::App& app, Run& run) {
@@ -107,9 +111,26 @@ void add_quantize(CLI::App& app, Run& run) {
   sub->add_option("--choice", o->choice, "As in an experiment: int4:g64, nf4, mxfp4, ternary, ...")->required();
   sub->add_option("--out", o->out, "Folder for codes, scales, zero points, code books and values")->required();
   sub->add_option("--axis", o->axis, "Axis of the channels")->capture_default_str();
-  sub->add_option("--act", o->act, "Inputs [samples, reduction] of the weight, for range wmse")->type_name("FILE.npy");
+  sub->add_option("--act", o->act, "Inputs [samples, reduction] of the weight: for choices that need data, and for the output error")->type_name("FILE.npy");
   sub->add_flag("--json", o->json, "Print one JSON object");
   sub->callback([&run, o] { run = [o] { return quantize_command(*o); }; });
+}
+
+void add_observe(CLI::App& app, Run& run) {
+  auto* sub = command(app, "observe", "The range that an observer finds for activations, and its error on them",
+                      "bitplan observe batch0.npy batch1.npy --observer percentile --percentile 99.9 --bits 8 --json");
+  auto o = std::make_shared<ObserveOptions>();
+  sub->add_option("files", o->files, "Batches of values (.npy, floating point), in order")->required();
+  sub->add_option("--observer", o->observer, "One of `bitplan list observers`")->capture_default_str();
+  sub->add_option("--bits", o->bits, "Bits of the quantizer")->capture_default_str()->check(CLI::Range(2, 8));
+  sub->add_flag("--symmetric", o->symmetric, "Zero point 0, codes on both sides");
+  sub->add_flag("--narrow", o->narrow, "Symmetric without the lowest code");
+  sub->add_option("--percentile", o->percentile, "Per cent of the values inside")->check(CLI::Range(50.0, 100.0));
+  sub->add_option("--momentum", o->momentum, "Weight of earlier batches in a moving average")->check(CLI::Range(0.0, 1.0));
+  sub->add_option("--axis", o->axis, "One quantizer for each channel along this axis (negative: from the last)");
+  sub->add_flag("--per-token", o->per_token, "One quantizer for each row of the last dimension, from that row alone");
+  sub->add_flag("--json", o->json, "Print one JSON object");
+  sub->callback([&run, o] { run = [o] { return observe_command(*o); }; });
 }
 
 void add_status(CLI::App& app, Run& run) {
@@ -152,6 +173,7 @@ int main_(int argc, char** argv) {
   add_sensitivity(app, run);
   add_cost(app, run);
   add_quantize(app, run);
+  add_observe(app, run);
   add_status(app, run);
   add_list(app, run);
   add_bench(app, run);

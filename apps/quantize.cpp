@@ -3,45 +3,52 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/commands.hpp"
+#include "apps/float_file.hpp"
 #include "apps/table.hpp"
 #include "core/error.hpp"
 #include "core/npy.hpp"
-#include "quant/weight_quantizer.hpp"
+#include "quant/gram.hpp"
+#include "quant/layer_quantizer.hpp"
 
 namespace bitplan {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// A floating-point tensor with at least one element, as float32.
-Tensor read_floats(const std::filesystem::path& file) {
-  const Tensor tensor = read_npy(file);
-  const auto type = tensor.dtype();
-  if (type != DType::f32 && type != DType::f64 && type != DType::f16 && type != DType::bf16)
-    throw InputError(file.string() + " holds " + std::string(name_of(type)) + "; floating-point values are needed");
-  if (tensor.size() == 0) throw InputError(file.string() + " of shape " + to_string(tensor.shape()) + " is empty");
-  return tensor.cast(DType::f32);
-}
-
-/// E[x^2] of each element of the inputs [samples …, length].
-std::vector<float> energies_of(const std::filesystem::path& file, std::int64_t length) {
+/// Second moments of the inputs [samples …, length].
+LayerMoments moments_of(const std::filesystem::path& file, std::int64_t length) {
   const Tensor inputs = read_floats(file);
   if (inputs.shape().empty() || inputs.shape().back() != length)
     throw InputError(file.string() + " has shape " + to_string(inputs.shape()) + "; its last dimension must be " +
                      std::to_string(length) + ", the elements that a channel is summed over");
   const auto values = inputs.values<float>();
+  GramAccumulator sums(length);
+  try {
+    sums.add(values);
+  } catch (const InputError& error) {
+    throw InputError(file.string() + ": " + error.what());
+  }
+  LayerMoments moments;
+  moments.columns = length;
+  moments.rows = sums.count();
+  moments.gram = {sums.gram()};
+  moments.mean = moments.float_mean = {sums.mean()};
   const auto n = static_cast<std::size_t>(length);
-  std::vector<double> sums(n);
-  for (std::size_t i = 0; i < values.size(); ++i) sums[i % n] += static_cast<double>(values[i]) * values[i];
-  std::vector<float> energies;
-  for (const double sum : sums) energies.push_back(static_cast<float>(sum / static_cast<double>(values.size() / n)));
-  return energies;
+  std::vector<double> absolute(n);
+  std::vector<float> largest(n), mean;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    absolute[i % n] += std::abs(values[i]);
+    largest[i % n] = std::max(largest[i % n], std::abs(values[i]));
+  }
+  for (const double sum : absolute) mean.push_back(static_cast<float>(sum / static_cast<double>(moments.rows)));
+  moments.abs_mean = {mean};
+  moments.abs_max = {largest};
+  return moments;
 }
 
-QuantizedWeight quantized_file(const std::filesystem::path& file, std::span<const float> weights,
-                               const WeightView& view, const Choice& choice, std::span<const float> energies) {
+QuantizedWeight quantized_file(const std::filesystem::path& file, const LayerWeight& weight, const Choice& choice) {
   try {
-    return quantize_weight(weights, view, choice, energies);
+    return quantize_layer(weight, choice);
   } catch (const InputError& error) {
     throw InputError(file.string() + ": " + error.what());
   }
@@ -62,6 +69,10 @@ Json write_arrays(const std::filesystem::path& folder, const Shape& shape, const
   write("scales", quantized.scales, flat(quantized.scales));
   write("zero_points", quantized.zero_points, flat(quantized.zero_points));
   write("code_book", quantized.code_book, flat(quantized.code_book));
+  write("offsets", quantized.offsets, flat(quantized.offsets));
+  write("column_scales", quantized.column_scales, flat(quantized.column_scales));
+  write("float_columns", quantized.float_columns, flat(quantized.float_columns));
+  write("bias", quantized.bias, flat(quantized.bias));
   write("values", quantized.values, shape);
   return files;
 }
@@ -89,11 +100,13 @@ int quantize_command(const QuantizeOptions& options) {
                      " dimensions");
   const Choice choice = parse_choice(options.choice, ChoiceDefaults::weights(), ChoiceDefaults::weights());
   const WeightView view = WeightView::of(tensor.shape(), options.axis);
-  if (options.act && choice.range != RangeMethod::wmse) throw UsageError("--act is read by range wmse only");
-  std::vector<float> energies;
-  if (options.act) energies = energies_of(*options.act, view.per_channel());
-  const auto weights = tensor.values<float>();
-  const QuantizedWeight quantized = quantized_file(options.tensor, weights, view, choice, energies);
+  if (choice.needs_data() && !options.act)
+    throw UsageError("choice " + choice.label + " needs the inputs of the weight: --act FILE.npy");
+  std::optional<LayerMoments> moments;
+  if (options.act) moments = moments_of(*options.act, view.per_channel());
+  const LayerWeight weight{tensor.values<float>(), view, moments ? &*moments : nullptr, 0};
+  const auto weights = weight.values;
+  const QuantizedWeight quantized = quantized_file(options.tensor, weight, choice);
 
   Json json{{"choice", choice.label},
             {"shape", tensor.shape()},
@@ -103,6 +116,10 @@ int quantize_command(const QuantizeOptions& options) {
             {"stored_bits", quantized.stored_bits},
             {"bits_per_weight", static_cast<double>(quantized.stored_bits) / static_cast<double>(weights.size())}};
   json.update(errors_of(weights, quantized));
+  if (moments) {
+    json["output_mse"] = output_error(weight, quantized.values, choice.bias) / static_cast<double>(view.channels);
+    json["output_energy"] = output_error(weight, std::vector<float>(weights.size()), false) / static_cast<double>(view.channels);
+  }
   json["files"] = write_arrays(options.out, tensor.shape(), quantized);
   if (options.json) {
     std::cout << json.dump(1) << '\n';

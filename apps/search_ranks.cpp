@@ -35,6 +35,10 @@ int threads_of(const Study& study) {
   return study.experiment.run.threads > 0 ? study.experiment.run.threads : default_threads();
 }
 
+std::filesystem::path directory_of(const SearchOptions& options, const Experiment& experiment) {
+  return options.out ? *options.out : experiment.output;
+}
+
 /// Rank 0's knowledge of the run before the others hear of it.
 struct Prepared {
   std::optional<Study> study;
@@ -46,7 +50,7 @@ struct Prepared {
 Prepared prepare(const SearchOptions& options, int ranks) {
   Prepared prepared;
   auto experiment = Experiment::from(load_document(options.experiment, options.set));
-  prepared.directory = options.out ? *options.out : experiment.output;
+  prepared.directory = directory_of(options, experiment);
   prepared.study.emplace(make_study(std::move(experiment)));
   const auto& study = *prepared.study;
   prepare_directory(prepared.directory, options.experiment, study, options.resume);
@@ -94,7 +98,7 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
   status.pid = static_cast<int>(::getpid());
   Progress progress(prepared.directory, status, planned_trials(study), options.quiet);
   try {
-    const auto evaluator = study.make_evaluator();
+    const auto evaluator = study.make_evaluator(prepared.directory / "weights");
     for (const auto& note : evaluator->notes()) log_info(note);
     const auto cluster = cluster_options(study, *evaluator);
     RunStore store(prepared.directory, cluster.identity, BITPLAN_VERSION,
@@ -117,9 +121,9 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
   }
 }
 
-void follow(const Yaml& document, Mailbox& mail) {
+void follow(const SearchOptions& options, const Yaml& document, Mailbox& mail) {
   const auto study = make_study(Experiment::from(document));
-  const auto evaluator = study.make_evaluator();
+  const auto evaluator = study.make_evaluator(directory_of(options, study.experiment) / "weights");
   const auto cluster = cluster_options(study, *evaluator);
   serve(mail, unit_measure(evaluator), {.identity = cluster.identity, .threads = cluster.threads});
 }
@@ -152,7 +156,7 @@ int search_on_ranks(const SearchOptions& options, const std::function<void(const
   try {
     mail.talk_while([&] {
       if (mpi.rank() == 0) lead(options, prepared, mail, mpi.size(), done);
-      else follow(document, mail);
+      else follow(options, document, mail);
     });
   } catch (...) {
     status = mpi.rank() == 0 ? report_error(std::current_exception()) : exit_status(std::current_exception());

@@ -14,15 +14,34 @@
 namespace bitplan {
 namespace {
 
+/// One assignment for each weight and choice of the space that is made once and kept: float but for that.
+std::vector<Assignment> preparations(const Study& study) {
+  std::vector<Assignment> assignments;
+  for (const auto& variable : study.space.variables())
+    for (const SiteId site : variable.sites)
+      for (const ChoiceId choice : variable.options) {
+        if (variable.kind != Site::Kind::weight || !(*study.choices)[choice].is_prepared()) continue;
+        assignments.push_back(study.space.all_float());
+        assignments.back()[static_cast<std::size_t>(site)] = choice;
+      }
+  return assignments;
+}
+
 /// Runs all stages; the trace goes to the store batch by batch.
 void search(const Study& study, Archive& archive, Coordinator& coordinator, RunStore& store, Progress& progress) {
   std::size_t written = 0;
   std::int64_t number = 0;
   coordinator.on_progress = [&](const ClusterProgress& p) { progress.units(p); };
+  const auto prepared = preparations(study);
+  const auto stages = static_cast<std::int64_t>(study.experiment.stages.size()) + (prepared.empty() ? 1 : 2);
+  if (!prepared.empty()) {
+    progress.stage("weights", ++number, stages);
+    coordinator.measure_briefly(prepared);
+  }
   const auto measure = [&](std::span<const Assignment> asked) { return coordinator.measure(asked, Role::selection); };
   const SearchEvents events{
       .on_stage = [&](const std::string& name, std::int64_t) {
-        progress.stage(name, ++number, static_cast<std::int64_t>(study.experiment.stages.size()) + 1);
+        progress.stage(name, ++number, stages);
       },
       .on_batch = [&](const Archive& so_far) {
         for (const auto& alarm : store.add_trials(std::span(so_far.trials()).subspan(written))) log_warning(alarm);
@@ -106,11 +125,14 @@ Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best
   plan.holdout = references[0].holdout;
   plan.costs = references[0].costs;
   plan.references.assign(references.begin() + 1, references.end());
-  plan.layers = plan_layers(network, *study.choices, *study.costs, best.assignment,
-                            [&](SiteId site, ChoiceId choice) { return evaluator.activation_quantizer(site, choice); });
+  plan.layers =
+      plan_layers(network, *study.choices, *study.costs, best.assignment,
+                  {[&](SiteId site, ChoiceId choice) { return evaluator.site_quantizer(site, choice); },
+                   [&](LayerId layer, ChoiceId choice) { return evaluator.quantized_weight(layer, choice); }});
   plan.products = plan_products(network, *study.choices, best.assignment, [&](SiteId site, ChoiceId choice) {
-    return evaluator.activation_quantizer(site, choice);
+    return evaluator.site_quantizer(site, choice);
   });
+  plan.rewrites = study.rewrites;
   plan.provenance = provenance;
   return plan;
 }
@@ -121,18 +143,6 @@ std::vector<std::size_t> front_metrics(const Study& study) {
     if (std::find(metrics.begin(), metrics.end(), c.metric) == metrics.end()) metrics.push_back(c.metric);
   if (metrics.empty()) metrics.push_back(study.costs->metric("weight_bytes", ""));
   return metrics;
-}
-
-/// The name of a uniform assignment in the tables: the labels of its most frequent choices ("int4/int8").
-std::string uniform_name(const Study& study, const Assignment& assignment) {
-  const auto most = [&](Site::Kind kind) {
-    std::map<ChoiceId, int> count;
-    for (const auto& site : study.network->sites)
-      if (site.kind == kind) ++count[assignment[static_cast<std::size_t>(site.id)]];
-    const auto top = std::max_element(count.begin(), count.end(), [](auto a, auto b) { return a.second < b.second; });
-    return top == count.end() ? std::string("-") : (*study.choices)[top->first].label;
-  };
-  return "uniform " + most(Site::Kind::weight) + "/" + most(Site::Kind::activation);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "eval/dataset_tokens.hpp"
 
 namespace bitplan {
@@ -11,7 +12,12 @@ Problem Study::problem(const Archive& archive) const {
   return {*network, *choices, space, *costs, constraints, archive, experiment.seed};
 }
 
-std::shared_ptr<Evaluator> Study::make_evaluator() const {
+std::filesystem::path Study::prepared_weights() const {
+  const auto folder = experiment.output / "weights";
+  return std::filesystem::is_directory(folder) ? folder : std::filesystem::path();
+}
+
+std::shared_ptr<Evaluator> Study::make_evaluator(const std::filesystem::path& prepared) const {
   const EvaluatorSpec spec{.calibration = experiment.calibration,
                            .selection = experiment.selection,
                            .holdout = experiment.holdout,
@@ -19,7 +25,8 @@ std::shared_ptr<Evaluator> Study::make_evaluator() const {
                            .threads = experiment.run.threads,
                            .arithmetic = experiment.run.arithmetic,
                            .cache_bytes = experiment.run.cache_bytes,
-                           .reference_bytes = experiment.run.reference_bytes};
+                           .reference_bytes = experiment.run.reference_bytes,
+                           .prepared = prepared};
   auto evaluator = std::make_shared<Evaluator>(network, choices, spec);
   if (const auto why = evaluator->refusal(*experiment.objective, Role::selection))
     experiment.document.at("objective").fail(std::string(experiment.objective->name) + " cannot be measured: " + *why);
@@ -54,6 +61,9 @@ Study make_study(Experiment experiment, const std::string& uniform, const std::v
   check_attention(experiment, *network);
   if (network->layers.empty())
     throw InputError(network->file + ": has no layer with constant weights, nothing can be quantized");
+  auto rewritten = rewrite_network(network, experiment.rewrites, experiment.calibration, experiment.run.threads);
+  network = rewritten.network;
+  for (const auto& line : rewritten.lines) log_info(line);
   auto choices = std::make_shared<ChoiceTable>();
   auto space = make_space(experiment.space, *network, *choices);
   auto uniform8 = uniform_assignment("w8a8", experiment.space, *network, *choices);
@@ -63,8 +73,9 @@ Study make_study(Experiment experiment, const std::string& uniform, const std::v
   // The table is complete from here on: costs and evaluators index it.
   auto costs = std::make_shared<const CostModel>(network, choices, experiment.hardware);
   auto constraints = read_constraints(experiment.constraints, *costs, uniform8);
-  return {std::move(experiment), std::move(network),   std::move(choices), std::move(space),
-          std::move(uniform8),   std::move(requested), std::move(costs),   std::move(constraints)};
+  return {std::move(experiment), std::move(network),  std::move(rewritten.records),
+          std::move(choices),    std::move(space),    std::move(uniform8),
+          std::move(requested),  std::move(costs),    std::move(constraints)};
 }
 
 }  // namespace bitplan

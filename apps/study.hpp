@@ -16,7 +16,8 @@ namespace bitplan {
 /// choice, the limits. The same on every rank.
 struct Study {
   Experiment experiment;
-  std::shared_ptr<const Network> network;
+  std::shared_ptr<const Network> network;  ///< rewritten as model.rewrites says
+  std::vector<RewriteRecord> rewrites;     ///< what was done to it, for the plan
   std::shared_ptr<const ChoiceTable> choices;
   Space space;
   Assignment uniform8;                    ///< all weights and activations int8: what percentages refer to
@@ -26,7 +27,10 @@ struct Study {
 
   Problem problem(const Archive& archive) const;
   /// Calibrates and checks that the objective can be measured (labels, classes). Throws InputError at its place.
-  std::shared_ptr<Evaluator> make_evaluator() const;
+  /// `prepared`: the folder of prepared weights, or empty.
+  std::shared_ptr<Evaluator> make_evaluator(const std::filesystem::path& prepared = {}) const;
+  /// The folder of prepared weights that a search of this experiment left, if there is one; else empty.
+  std::filesystem::path prepared_weights() const;
 };
 
 /// Imports the model and builds the rest. `uniform`: text of a uniform assignment whose choices are needed too ("w4a8",

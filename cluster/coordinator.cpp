@@ -61,11 +61,19 @@ Coordinator::Coordinator(Mailbox& mail, RunStore& store, const ClusterOptions& o
 Coordinator::~Coordinator() = default;
 
 std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignments, Role role) {
+  return measure(assignments, role, chunks_(role));
+}
+
+std::vector<Measured> Coordinator::measure_briefly(std::span<const Assignment> assignments) {
+  return measure(assignments, Role::calibration, std::min(1, chunks_(Role::calibration)));
+}
+
+std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignments, Role role, int chunks) {
   std::map<Assignment, std::uint64_t> known;
   std::vector<std::uint64_t> answer_of;
   for (const Assignment& assignment : assignments) {
     const auto [it, is_new] = known.try_emplace(assignment, 0);
-    if (is_new) it->second = open_task(assignment, role);
+    if (is_new) it->second = open_task(assignment, role, chunks);
     answer_of.push_back(it->second);
   }
   while (open_tasks_ > 0) {
@@ -88,7 +96,7 @@ std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignmen
   return answers;
 }
 
-std::uint64_t Coordinator::open_task(const Assignment& assignment, Role role) {
+std::uint64_t Coordinator::open_task(const Assignment& assignment, Role role, int chunks) {
   const auto id = next_task_++;
   Task& task = tasks_[id];
   task.assignment = assignment;
@@ -98,7 +106,7 @@ std::uint64_t Coordinator::open_task(const Assignment& assignment, Role role) {
     task.reason = *reason;
     return id;
   }
-  const int chunks = chunks_(role), shard = chunks_per_shard(chunks);
+  const int shard = chunks_per_shard(chunks);
   task.sums.resize(static_cast<std::size_t>(chunks));
   const auto stored = store_.units(assignment, role);
   std::vector<ChunkRange> missing;

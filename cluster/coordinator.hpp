@@ -51,6 +51,8 @@ class Coordinator {
   ///   InputError         a rank found the user's input wrong
   ///   std::runtime_error the store cannot write, or no rank is left
   std::vector<Measured> measure(std::span<const Assignment> assignments, Role role = Role::selection);
+  /// The same on the first chunk of the calibration data alone: for what measuring leaves behind (prepared weights).
+  std::vector<Measured> measure_briefly(std::span<const Assignment> assignments);
 
   /// Called on the caller's thread inside measure(), at most ten times a second and at its end.
   std::function<void(const ClusterProgress&)> on_progress;
@@ -68,7 +70,8 @@ class Coordinator {
     std::string reason;
   };
 
-  std::uint64_t open_task(const Assignment& assignment, Role role);
+  std::vector<Measured> measure(std::span<const Assignment> assignments, Role role, int chunks);
+  std::uint64_t open_task(const Assignment& assignment, Role role, int chunks);
   void receive(double seconds);
   void handle(const Message& message);
   void handle_result(int rank, UnitResult result);

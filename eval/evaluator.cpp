@@ -15,6 +15,7 @@
 #include "eval/evaluator_data.hpp"
 #include "eval/evaluator_references.hpp"
 #include "eval/evaluator_weights.hpp"
+#include "eval/site_calibration.hpp"
 
 namespace bitplan {
 namespace {
@@ -35,12 +36,14 @@ struct Evaluator::Impl {
   std::shared_ptr<const ChoiceTable> choices;
   EvaluatorSpec spec;
   Executor executor;
-  WeightCache weights;
   mutable PrefixCache prefixes;
   std::uint64_t measured = 0;                        ///< stands for the assignment being measured; never 0 then
   References references;                             ///< float outputs of the valid samples of each chunk
   std::vector<Executor::WorkspacePtr> workspaces;    ///< by worker
   std::array<std::unique_ptr<ChunkedData>, 3> data;  ///< by Role; null when not given
+  std::unique_ptr<SiteCalibration> parts;
+  std::unique_ptr<PreparedWeights> prepared;
+  std::unique_ptr<WeightCache> weights;
   Calibration calibration;
   std::optional<SequenceForm> form;  ///< positions and classes of the first output; nothing: no classes
   std::mutex measuring;
@@ -53,7 +56,15 @@ struct Evaluator::Impl {
   void check_output() const;
   void check_weights() const;
   Affine quantizer(SiteId site, ChoiceId choice) const;
+  std::vector<std::optional<Affine>> quantizers_of(const Assignment& assignment) const;  ///< by SiteId
+  /// Of the choices that SiteCalibration takes; null for others. By SiteId, or empty when there are none.
+  std::vector<std::shared_ptr<const SiteQuantizer>> parts_of(const Assignment& assignment,
+                                                             const std::atomic<bool>* stop);
+  const Choice& activation_choice(SiteId site, ChoiceId choice) const;
   Candidate candidate(const Assignment& assignment, const std::atomic<bool>* stop);
+  /// The weight of a layer as the assignment has it; without values when it is float.
+  QuantizedWeight weight_of(LayerId layer, const Assignment& assignment, const std::atomic<bool>* stop);
+  void take_over(const Assignment& assignment, const Finish& finished, Candidate& candidate);
   /// `evaluation`: of which measure(); 0 for the float network's own outputs.
   void run(Executor::Workspace& workspace, Role role, int index, const Chunk& chunk, const Candidate& candidate,
            std::uint64_t evaluation) const;
@@ -71,7 +82,6 @@ Evaluator::Impl::Impl(std::shared_ptr<const Network> net, std::shared_ptr<const 
       choices(std::move(table)),
       spec(s),
       executor(network),
-      weights(executor, *choices, s.arithmetic, s.cache_bytes - s.cache_bytes / 2),
       prefixes(s.cache_bytes / 2),
       references(s.reference_bytes) {
   check_output();
@@ -86,7 +96,12 @@ Evaluator::Impl::Impl(std::shared_ptr<const Network> net, std::shared_ptr<const 
     if (specs[r]->kind.empty()) continue;
     data[r] = std::make_unique<ChunkedData>(*specs[r], *network, kKeepInputBytes);
   }
+  parts = std::make_unique<SiteCalibration>(executor, *choices, data[0].get(), spec.observer);
+  prepared = std::make_unique<PreparedWeights>(executor, data[0].get(), spec.prepared);
+  weights = std::make_unique<WeightCache>(executor, *choices, *prepared, spec.arithmetic,
+                                          spec.cache_bytes - spec.cache_bytes / 2);
   if (data[0]) calibration = calibrate(executor, *data[0], spec.observer, workspaces);
+  for (std::string& note : notes_on_inputs(*network, *choices)) calibration.notes.push_back(std::move(note));
 }
 
 void Evaluator::Impl::check_output() const {
@@ -121,14 +136,19 @@ ChunkedData& Evaluator::Impl::given(Role role) const {
   return *found;
 }
 
-Affine Evaluator::Impl::quantizer(SiteId site, ChoiceId id) const {
+/// Says what calibration data are missing.
+const Choice& Evaluator::Impl::activation_choice(SiteId site, ChoiceId id) const {
   const auto& choice = (*choices)[id];
-  const auto& name = network->site(site).name;
   assert(!choice.is_float && network->site(site).kind == Site::Kind::activation);
-  given(Role::calibration);
-  if (choice.granularity.kind != Granularity::Kind::tensor)
-    throw InputError("activation '" + name + "': choice '" + choice.label +
-                     "': activations are quantized per tensor; channel and group are not supported yet");
+  if (!choice.activation)
+    throw InputError("activation '" + network->site(site).name + "': choice '" + choice.label + "' is a weight's");
+  if (choice.granularity.kind != Granularity::Kind::token || choice.outliers > 0) given(Role::calibration);
+  return choice;
+}
+
+Affine Evaluator::Impl::quantizer(SiteId site, ChoiceId id) const {
+  const auto& choice = activation_choice(site, id);
+  assert(!SiteCalibration::takes(choice));
   const std::scoped_lock lock(quantizers_mutex);
   const auto found = quantizers.find({site, id});
   if (found != quantizers.end()) return found->second;
@@ -138,17 +158,67 @@ Affine Evaluator::Impl::quantizer(SiteId site, ChoiceId id) const {
   return made;
 }
 
+std::vector<std::optional<Affine>> Evaluator::Impl::quantizers_of(const Assignment& assignment) const {
+  std::vector<std::optional<Affine>> quantizers_by_site(network->sites.size());
+  for (const auto& site : network->sites) {
+    const auto s = static_cast<std::size_t>(site.id);
+    const Choice& choice = (*choices)[assignment[s]];
+    if (site.kind == Site::Kind::activation && !choice.is_float && !SiteCalibration::takes(choice))
+      quantizers_by_site[s] = quantizer(site.id, assignment[s]);
+  }
+  return quantizers_by_site;
+}
+
+std::vector<std::shared_ptr<const SiteQuantizer>> Evaluator::Impl::parts_of(const Assignment& assignment,
+                                                                            const std::atomic<bool>* stop) {
+  std::vector<SiteCalibration::Wanted> wanted;
+  for (const auto& site : network->sites) {
+    const ChoiceId id = assignment[static_cast<std::size_t>(site.id)];
+    if (site.kind != Site::Kind::activation || !SiteCalibration::takes((*choices)[id])) continue;
+    activation_choice(site.id, id);
+    wanted.emplace_back(site.id, id);
+  }
+  if (wanted.empty()) return {};
+  const auto made = parts->get(wanted, workspaces, stop);
+  std::vector<std::shared_ptr<const SiteQuantizer>> by_site(network->sites.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) by_site[static_cast<std::size_t>(wanted[i].first)] = made[i];
+  return by_site;
+}
+
 Candidate Evaluator::Impl::candidate(const Assignment& assignment, const std::atomic<bool>* stop) {
   assert(assignment.size() == network->sites.size());
   Candidate candidate;
-  candidate.activations.resize(network->sites.size());
-  for (const auto& site : network->sites) {
-    const auto s = static_cast<std::size_t>(site.id);
-    if (site.kind == Site::Kind::activation && !(*choices)[assignment[s]].is_float)
-      candidate.activations[s] = quantizer(site.id, assignment[s]);
-  }
-  candidate.weights = weights.get(assignment, candidate.activations, static_cast<int>(workspaces.size()), stop);
+  candidate.activations = quantizers_of(assignment);
+  candidate.by_parts = parts_of(assignment, stop);
+  candidate.weights = weights->get(assignment, candidate.activations, workspaces, stop);
   return candidate;
+}
+
+QuantizedWeight Evaluator::Impl::weight_of(LayerId layer, const Assignment& assignment, const std::atomic<bool>* stop) {
+  const SiteId site = network->weight_site[static_cast<std::size_t>(layer)];
+  const Choice& choice = (*choices)[assignment[static_cast<std::size_t>(site)]];
+  if (choice.is_float) return {};
+  auto weight = choice.is_prepared() ? *prepared->get(site, choice, workspaces, stop)
+                                     : quantize_site(*network, site, choice);
+  return in_layout_of(network->layer(layer), std::move(weight));
+}
+
+void Evaluator::Impl::take_over(const Assignment& assignment, const Finish& finished, Candidate& to) {
+  for (std::size_t l = 0; l < network->layers.size(); ++l) {
+    const bool biased = !finished.biases.empty() && !finished.biases[l].empty();
+    if (!biased && !finished.weights[l]) continue;
+    const auto layer = static_cast<LayerId>(l);
+    QuantizedWeight weight = finished.weights[l] ? *finished.weights[l] : weight_of(layer, assignment, nullptr);
+    if (biased) weight.bias = finished.biases[l];
+    const auto kernel = to.weights[l] ? Executor::form(*to.weights[l]) : IntegerForm::none;
+    if (weight.values.empty()) {
+      const Tensor values = network->tensor(network->layer(layer).weight).constant->cast(DType::f32);
+      to.weights[l] = executor.pack(layer, values.values<float>(), weight.bias);
+    } else {
+      to.weights[l] = kernel == IntegerForm::none ? executor.pack(layer, weight.values, weight.bias)
+                                                  : executor.pack(layer, kernel, weight);
+    }
+  }
 }
 
 void Evaluator::Impl::run(Executor::Workspace& workspace, Role role, int index, const Chunk& chunk,
@@ -256,15 +326,16 @@ std::optional<std::string> Evaluator::refusal(const Metric& metric, Role role) c
 }
 
 std::vector<LossSums> Evaluator::measure(const Assignment& assignment, Role role, ChunkRange range,
-                                         const std::atomic<bool>* stop) {
+                                         const std::atomic<bool>* stop, const Finish* finished) {
   const std::scoped_lock lock(impl_->measuring);
   impl_->given(role);
   // The same for every shard of an assignment: its own prefixes are no second sight.
   impl_->measured = hash64(std::as_bytes(std::span(assignment))) | 1;
   assert(range.first >= 0 && range.count >= 0 && range.first + range.count <= chunks(role));
-  const auto candidate = impl_->candidate(assignment, stop);
+  auto candidate = impl_->candidate(assignment, stop);
+  if (finished) impl_->take_over(assignment, *finished, candidate);
   const auto is_float = [&](ChoiceId id) { return (*impl_->choices)[id].is_float; };
-  const bool all_float = std::all_of(assignment.begin(), assignment.end(), is_float);
+  const bool all_float = !finished && std::all_of(assignment.begin(), assignment.end(), is_float);
   std::vector<LossSums> sums(static_cast<std::size_t>(range.count));
   parallel_for(sums.size(), static_cast<int>(impl_->workspaces.size()), [&](std::size_t i, int worker) {
     if (stopped(stop)) throw Interrupted("the evaluation was stopped");
@@ -275,14 +346,43 @@ std::vector<LossSums> Evaluator::measure(const Assignment& assignment, Role role
   return sums;
 }
 
+Finish Evaluator::finish(const Assignment& assignment, const FinishSpec& spec, const std::atomic<bool>* stop) {
+  const std::scoped_lock lock(impl_->measuring);
+  const auto choice = [&](LayerId layer) -> const Choice& {
+    const SiteId site = impl_->network->weight_site[static_cast<std::size_t>(layer)];
+    return (*impl_->choices)[assignment[static_cast<std::size_t>(site)]];
+  };
+  auto& data = impl_->given(Role::calibration);
+  const Unfinished network{impl_->quantizers_of(assignment), choice,
+                           [&](LayerId layer) { return impl_->weight_of(layer, assignment, stop); },
+                           impl_->parts_of(assignment, stop)};
+  return bitplan::finish(impl_->executor, data, network, spec, impl_->workspaces, stop);
+}
+
+void Evaluator::prepare(SiteId site, ChoiceId choice, const std::atomic<bool>* stop) {
+  const std::scoped_lock lock(impl_->measuring);
+  impl_->prepared->get(site, (*impl_->choices)[choice], impl_->workspaces, stop);
+}
+
 PrefixCache::Counts Evaluator::prefix_counts() const { return impl_->prefixes.counts(); }
 
 Affine Evaluator::activation_quantizer(SiteId site, ChoiceId choice) const { return impl_->quantizer(site, choice); }
 
+SiteQuantizer Evaluator::site_quantizer(SiteId site, ChoiceId choice) const {
+  if (!SiteCalibration::takes(impl_->activation_choice(site, choice)))
+    return SiteQuantizer::of(impl_->quantizer(site, choice));
+  const std::scoped_lock lock(impl_->measuring);
+  const SiteCalibration::Wanted wanted{site, choice};
+  return *impl_->parts->get(std::span(&wanted, 1), impl_->workspaces).front();
+}
+
 QuantizedWeight Evaluator::quantized_weight(LayerId layer, ChoiceId choice) const {
   const auto& network = *impl_->network;
   const auto site = network.weight_site[static_cast<std::size_t>(layer)];
-  return in_layout_of(network.layer(layer), quantize_site(network, site, (*impl_->choices)[choice]));
+  const Choice& taken = (*impl_->choices)[choice];
+  if (!taken.is_prepared()) return in_layout_of(network.layer(layer), quantize_site(network, site, taken));
+  const std::scoped_lock lock(impl_->measuring);
+  return in_layout_of(network.layer(layer), *impl_->prepared->get(site, taken, impl_->workspaces));
 }
 
 }  // namespace bitplan

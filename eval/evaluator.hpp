@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "eval/arithmetic.hpp"
+#include "eval/finish.hpp"
 #include "eval/dataset.hpp"
 #include "eval/executor.hpp"
 #include "eval/losses.hpp"
@@ -37,6 +39,7 @@ struct EvaluatorSpec {
   /// kept.
   std::size_t cache_bytes = std::size_t{2} << 30;
   std::size_t reference_bytes = std::size_t{1} << 30;  ///< outputs of the float network kept, all roles together
+  std::filesystem::path prepared;                      ///< folder of prepared weights (eval/prepared_weights.hpp), or empty
 };
 
 /// Measures assignments on real data: one per rank. Calibrates at construction (float run over the calibration data,
@@ -54,7 +57,7 @@ struct EvaluatorSpec {
 /// refusal() says why not more.
 ///
 /// Throws InputError: data that do not open, fit or read; NaN or infinite outputs or activations of the float network;
-/// an activation choice that is not per tensor; a role that was not given (DataSpec without kind).
+/// a weight's choice for an activation, one by channel where there are none; a role that was not given (no kind).
 class Evaluator {
  public:
   Evaluator(std::shared_ptr<const Network> network, std::shared_ptr<const ChoiceTable> choices,
@@ -73,11 +76,18 @@ class Evaluator {
 
   /// The sums of each chunk of the range, in order. Stops between chunks and throws Interrupted when *stop becomes
   /// true. One call at a time runs; others wait.
+  /// `finished`: what differs from the assignment.
   std::vector<LossSums> measure(const Assignment& assignment, Role role, ChunkRange range,
-                                const std::atomic<bool>* stop = nullptr);
+                                const std::atomic<bool>* stop = nullptr, const Finish* finished = nullptr);
+  /// A final pass over an assignment, on the calibration data (eval/finish.hpp).
+  Finish finish(const Assignment& assignment, const FinishSpec& spec, const std::atomic<bool>* stop = nullptr);
+
+  /// Makes the weight of a site under a choice, where that is not done when it is needed (Choice::is_prepared).
+  void prepare(SiteId site, ChoiceId choice, const std::atomic<bool>* stop = nullptr);
 
   /// The quantizer that a site's activation gets, and the quantized weight of a layer, as measured with: for the plan.
-  Affine activation_quantizer(SiteId site, ChoiceId choice) const;
+  Affine activation_quantizer(SiteId site, ChoiceId choice) const;  ///< of a choice per tensor without outliers
+  SiteQuantizer site_quantizer(SiteId site, ChoiceId choice) const;  ///< of any that is not float
   QuantizedWeight quantized_weight(LayerId layer, ChoiceId choice) const;
 
   /// How often a run began where an earlier one was, for `bench` and tests.

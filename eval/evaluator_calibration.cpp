@@ -30,11 +30,8 @@ Observers observe_chunk(const Executor& executor, Executor::Workspace& workspace
   auto observers = make_observers(network, spec);
   const Executor::Tap tap = [&](SiteId id, std::span<const float> values) {
     const auto& site = network.site(id);
-    if (leads_with_batch(network, site))
-      values =
-          values.first(values.size() / static_cast<std::size_t>(network.batch) * static_cast<std::size_t>(chunk.valid));
     try {
-      observers[static_cast<std::size_t>(id)]->observe(values);
+      observers[static_cast<std::size_t>(id)]->observe(valid_part(network, id, chunk, values));
     } catch (const InputError& e) {
       throw InputError("activation '" + site.name + "', calibration samples " + std::to_string(first) + " to " +
                        std::to_string(first + chunk.valid - 1) + ": " + e.what());
@@ -56,6 +53,12 @@ std::vector<std::string> padding_notes(const Network& network, std::int64_t samp
 }
 
 }  // namespace
+
+std::span<const float> valid_part(const Network& network, SiteId id, const Chunk& chunk,
+                                  std::span<const float> values) {
+  if (!leads_with_batch(network, network.site(id))) return values;
+  return values.first(values.size() / static_cast<std::size_t>(network.batch) * static_cast<std::size_t>(chunk.valid));
+}
 
 Calibration calibrate(const Executor& executor, ChunkedData& data, const ObserverSpec& spec,
                       std::span<Executor::WorkspacePtr> workspaces) {

@@ -17,6 +17,10 @@ struct Calibration {
   std::vector<std::string> notes;
 };
 
+/// Of a site's values in a chunk those of the valid samples, where the tensor leads with the batch; else all.
+std::span<const float> valid_part(const Network& network, SiteId site, const Chunk& chunk,
+                                  std::span<const float> values);
+
 /// Runs the float network over all chunks, spread over the workspaces' threads. Each chunk has observers of its own,
 /// which are merged in chunk order: the result does not depend on the number of threads. Of a padded chunk an observer
 /// gets the part of the valid samples when the tensor's leading dimension is the batch, else everything, and a note

@@ -12,7 +12,7 @@ QuantizedWeight quantize_site(const Network& network, SiteId id, const Choice& c
   const auto& layer = network.layer(site.layers.front());
   const auto values = network.tensor(site.tensor).constant->cast(DType::f32);
   try {
-    return quantize_weight(values.values<float>(), WeightView::of(layer.weight_shape, layer.channel_axis), choice);
+    return quantize_weight(values.values<float>(), WeightView::of(layer.weight_shape, layer.channel_axis, layer.groups), choice);
   } catch (const InputError& e) {
     throw InputError("weight '" + site.name + "': " + e.what());
   }
@@ -82,16 +82,17 @@ WeightCache::Packed WeightCache::pack(const Layer& layer, IntegerForm form, cons
 WeightCache::Packed WeightCache::pack_as(const Layer& layer, IntegerForm form, const QuantizedWeight& weight) const {
   if (form != IntegerForm::none)
     if (auto codes = executor_.pack(layer.id, form, weight)) return codes;
-  return executor_.pack(layer.id, weight.values);
+  return executor_.pack(layer.id, weight.values, weight.bias);
 }
 
 std::vector<WeightCache::Packed> WeightCache::get(const Assignment& assignment,
-                                                  std::span<const std::optional<Affine>> activations, int threads,
+                                                  std::span<const std::optional<Affine>> activations,
+                                                  std::span<Executor::WorkspacePtr> workspaces,
                                                   const std::atomic<bool>* stop) {
   const auto& network = executor_.network();
   std::vector<Packed> weights(network.layers.size());
   const std::vector<IntegerForm> forms = forms_of(assignment, activations);
-  std::vector<SiteId> missing;
+  std::vector<SiteId> missing, to_quantize;
   for (const auto& site : network.sites) {
     const auto choice = assignment[static_cast<std::size_t>(site.id)];
     if (site.kind != Site::Kind::weight || choices_[choice].is_float) continue;
@@ -105,13 +106,23 @@ std::vector<WeightCache::Packed> WeightCache::get(const Assignment& assignment,
     }
     if (!complete) missing.push_back(site.id);
   }
-  parallel_for(missing.size(), threads, [&](std::size_t i, int) {
-    if (stop != nullptr && *stop) throw Interrupted("the evaluation was stopped");
-    const auto& site = network.site(missing[i]);
-    const auto quantized = quantize_site(network, site.id, choices_[assignment[static_cast<std::size_t>(site.id)]]);
+  const auto pack_site = [&](const Site& site, const QuantizedWeight& quantized) {
     for (const auto layer : site.layers)
       weights[static_cast<std::size_t>(layer)] =
           pack(network.layer(layer), forms[static_cast<std::size_t>(layer)], quantized);
+  };
+  const auto choice_of = [&](SiteId site) -> const Choice& {
+    return choices_[assignment[static_cast<std::size_t>(site)]];
+  };
+  for (const auto id : missing) {
+    if (choice_of(id).is_prepared())
+      pack_site(network.site(id), *prepared_.get(id, choice_of(id), workspaces, stop));
+    else
+      to_quantize.push_back(id);
+  }
+  parallel_for(to_quantize.size(), static_cast<int>(workspaces.size()), [&](std::size_t i, int) {
+    if (stop != nullptr && *stop) throw Interrupted("the evaluation was stopped");
+    pack_site(network.site(to_quantize[i]), quantize_site(network, to_quantize[i], choice_of(to_quantize[i])));
   });
   for (const auto id : missing)
     for (const auto layer : network.site(id).layers)

@@ -12,12 +12,13 @@
 
 #include "eval/arithmetic.hpp"
 #include "eval/executor.hpp"
+#include "eval/prepared_weights.hpp"
 #include "quant/choice.hpp"
 #include "quant/weight_quantizer.hpp"
 
 namespace bitplan {
 
-/// The weight of a site under a choice that is not float. Layers that share the tensor share its values, so the view is
+/// The weight of a site under a choice that is neither float nor prepared. Layers that share the tensor share its values, so the view is
 /// that of the site's first layer.
 QuantizedWeight quantize_site(const Network& network, SiteId site, const Choice& choice);
 /// The weight of a site in the layout of one of its layers: transposed where the layer uses a transposed copy (tied
@@ -28,15 +29,20 @@ QuantizedWeight in_layout_of(const Layer& layer, QuantizedWeight of_site);
 /// a candidate holds stays alive until it is done. One caller at a time.
 class WeightCache {
  public:
-  WeightCache(const Executor& executor, const ChoiceTable& choices, Arithmetic arithmetic, std::size_t keep_bytes)
-      : executor_(executor), choices_(choices), arithmetic_(arithmetic), keep_bytes_(keep_bytes) {}
+  WeightCache(const Executor& executor, const ChoiceTable& choices, PreparedWeights& prepared, Arithmetic arithmetic,
+              std::size_t keep_bytes)
+      : executor_(executor),
+        choices_(choices),
+        prepared_(prepared),
+        arithmetic_(arithmetic),
+        keep_bytes_(keep_bytes) {}
 
   using Packed = std::shared_ptr<const PackedWeight>;
   /// By LayerId, null for float; of codes where a layer can be computed in integers with the quantizer that its input
-  /// has among `activations` (by SiteId). Missing ones are quantized on `threads` threads. Throws Interrupted when
-  /// *stop becomes true.
-  std::vector<Packed> get(const Assignment& assignment, std::span<const std::optional<Affine>> activations, int threads,
-                          const std::atomic<bool>* stop);
+  /// has among `activations` (by SiteId). Missing ones are quantized on as many threads as there are workspaces. Throws
+  /// Interrupted when *stop becomes true.
+  std::vector<Packed> get(const Assignment& assignment, std::span<const std::optional<Affine>> activations,
+                          std::span<Executor::WorkspacePtr> workspaces, const std::atomic<bool>* stop);
   std::size_t kept_bytes() const { return kept_bytes_; }
 
  private:
@@ -55,6 +61,7 @@ class WeightCache {
 
   const Executor& executor_;
   const ChoiceTable& choices_;
+  PreparedWeights& prepared_;
   Arithmetic arithmetic_;
   std::size_t keep_bytes_, kept_bytes_ = 0;
   std::list<Entry> entries_;  ///< the most recently used first

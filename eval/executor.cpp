@@ -38,11 +38,38 @@ void check_size(const Network& network, LayerId layer, const Shape& shape, std::
 
 }  // namespace
 
-std::shared_ptr<const PackedWeight> Executor::pack(LayerId layer, std::span<const float> values) const {
+namespace {
+
+void add_bias(const Network& network, LayerId layer, const Packing& packing, std::span<const float> bias,
+              const dnnl::engine& engine, PackedWeight& packed) {
+  if (bias.empty()) return;
+  const std::string& name = network.layer(layer).names.node;
+  if (!packing.bias) throw InputError("layer '" + name + "' takes no bias: nothing can be added to its output");
+  if (bias.size() != packing.bias->size())
+    throw InputError("bias of layer '" + name + "' has " + std::to_string(bias.size()) + " values; the layer has " +
+                     std::to_string(packing.bias->size()) + " output channels");
+  packed.added.assign(bias.begin(), bias.end());
+  packed.engine = engine;
+  packed.bias = dnnl::memory(plain_layout({static_cast<std::int64_t>(bias.size())}), engine);
+  auto* values = static_cast<float*>(packed.bias.get_data_handle());
+  for (std::size_t i = 0; i < bias.size(); ++i) values[i] = (*packing.bias)[i] + bias[i];
+  packed.bytes += 2 * bias.size_bytes();
+}
+
+}  // namespace
+
+std::shared_ptr<const PackedWeight> Executor::pack(LayerId layer, std::span<const float> values,
+                                                   std::span<const float> bias) const {
   const Program& program = impl_->programs.floats();
   const Packing& packing = program.layers.at(static_cast<std::size_t>(layer));
   check_size(network(), layer, packing.shape, values.size());
-  return pack_weight(packing, program.engine, values);
+  auto packed = pack_weight(packing, program.engine, values);
+  add_bias(network(), layer, packing, bias, program.engine, *packed);
+  return packed;
+}
+
+bool Executor::takes_bias(LayerId layer) const {
+  return impl_->programs.floats().layers.at(static_cast<std::size_t>(layer)).bias.has_value();
 }
 
 IntegerForm Executor::integer_form(LayerId id, const Affine& input) const {
@@ -57,8 +84,12 @@ std::shared_ptr<const PackedWeight> Executor::pack(LayerId id, IntegerForm form,
   assert(integer && integer->has(form));
   const Layer& layer = network().layer(id);
   check_size(network(), id, layer.weight_shape, weight.codes.size());
-  return pack_codes(*integer, form, WeightView::of(layer.weight_shape, layer.channel_axis), weight,
-                    impl_->programs.floats().engine);
+  const Program& program = impl_->programs.floats();
+  auto packed =
+      pack_codes(*integer, form, WeightView::of(layer.weight_shape, layer.channel_axis), weight, program.engine);
+  if (packed)
+    add_bias(network(), id, program.layers[static_cast<std::size_t>(id)], weight.bias, program.engine, *packed);
+  return packed;
 }
 
 std::size_t Executor::bytes(const PackedWeight& weight) { return weight.bytes; }

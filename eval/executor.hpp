@@ -10,6 +10,7 @@
 #include "core/tensor.hpp"
 #include "model/network.hpp"
 #include "quant/affine.hpp"
+#include "quant/site_quantizer.hpp"
 #include "quant/weight_quantizer.hpp"
 
 namespace bitplan {
@@ -34,6 +35,14 @@ bool integer_kernels();
 struct Candidate {
   std::vector<std::shared_ptr<const PackedWeight>> weights;  ///< by LayerId; null: the float weight
   std::vector<std::optional<Affine>> activations;            ///< by SiteId (activation sites used only); none: float
+  /// By SiteId: sites that one Affine does not describe, which have none among `activations`. Quantized in a pass of
+  /// their own, in float; may be empty.
+  std::vector<std::shared_ptr<const SiteQuantizer>> by_parts;
+
+  const SiteQuantizer* parts(SiteId site) const {
+    const auto s = static_cast<std::size_t>(site);
+    return site >= 0 && s < by_parts.size() ? by_parts[s].get() : nullptr;
+  }
 };
 
 class PrefixCache;
@@ -65,12 +74,17 @@ class Executor {
 
   const Network& network() const;
 
-  /// Packs weight values (the layer's own ONNX layout and size) for this layer.
-  std::shared_ptr<const PackedWeight> pack(LayerId layer, std::span<const float> values) const;
+  /// Packs weight values (the layer's own ONNX layout and size) for this layer; `bias` by output channel is added to
+  /// its own bias, empty: none. Throws InputError when the layer has a bias to add and its kernel takes none.
+  std::shared_ptr<const PackedWeight> pack(LayerId layer, std::span<const float> values,
+                                           std::span<const float> bias = {}) const;
+  /// Whether a bias can be added to the layer's output: not to embeddings, not to layers without a fast kernel.
+  bool takes_bias(LayerId layer) const;
   /// The form in which the layer can be computed in integers with this quantizer of its input; none when it cannot: no
   /// such kernel for the operator and its shapes, more than 256 levels, a CPU without exact 8-bit products.
   IntegerForm integer_form(LayerId layer, const Affine& input) const;
-  /// Packs weight codes for that form. Null when they do not fit: scales of groups, q - z beyond 8 bits.
+  /// Packs weight codes, and the bias that comes with them, for that form. Null when they do not fit: scales of groups
+  /// or columns, zero points between codes, columns in float, q - z beyond 8 bits.
   std::shared_ptr<const PackedWeight> pack(LayerId layer, IntegerForm form, const QuantizedWeight& weight) const;
   /// Bytes a packed weight holds, for bounded caches.
   static std::size_t bytes(const PackedWeight& weight);

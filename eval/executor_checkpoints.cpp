@@ -16,7 +16,7 @@ constexpr double kSecondsPerMac = 1e-11;   ///< convolutions and products
 constexpr double kSecondsPerByte = 1e-10;  ///< read or written by any step; twice for a copy
 
 constexpr std::size_t kBytesOfWeight = sizeof(std::uint64_t);
-constexpr std::size_t kBytesOfSite = 1 + sizeof(float) + 3 * sizeof(std::int32_t);
+constexpr std::size_t kBytesOfSite = 1 + sizeof(float) + 3 * sizeof(std::int32_t) + sizeof(std::uint64_t);
 
 template <class T>
 void append(std::string& text, const T& value) {
@@ -157,6 +157,8 @@ std::string Checkpoints::choices(const Candidate& candidate) const {
     append(text, static_cast<char>(own));
     append(text, q.scale);
     for (const std::int32_t v : {q.zero_point, q.q_min, q.q_max}) append(text, v);
+    const SiteQuantizer* parts = candidate.parts(d.site);
+    append(text, parts ? parts->serial : std::uint64_t{0});
   }
   return text;
 }

@@ -40,8 +40,9 @@ class Checkpoints {
   std::size_t bytes(std::size_t i) const { return points_[i].bytes; }
 
   /// All that the steps look at in a candidate, in the order of the first that does: the serial number of this program,
-  /// then for each layer the serial number of its packed weight (0: float), for each site its quantizer. Exact: two
-  /// candidates have the same first prefix_length(i) bytes if and only if steps 0 … step(i) - 1 do the same to the bit.
+  /// then for each layer the serial number of its packed weight (0: float), for each site its quantizer and the serial
+  /// number of that by parts (0: none). Exact: two candidates have the same first prefix_length(i) bytes if and only if
+  /// steps 0 … step(i) - 1 do the same to the bit.
   std::string choices(const Candidate& candidate) const;
   std::size_t prefix_length(std::size_t i) const { return points_[i].prefix_length; }
 

@@ -76,7 +76,7 @@ class Fusion {
       if (take_gate(group) || take_gelu(group)) continue;
       const auto& readers = net_.tensor(group.output).consumers;
       if (readers.size() != 1 || is_taken(readers[0])) break;
-      if (take_eltwise(group, readers[0]) || take_view(group, readers[0])) continue;
+      if (take_eltwise(group, readers[0]) || take_view(group, readers[0]) || take_cap(group, readers[0])) continue;
       if (added || !(added = take_sum(group, readers[0]))) break;
     }
     while (is_view(group.nodes.back())) {  // nothing came behind it
@@ -101,6 +101,18 @@ class Fusion {
     if (!function) function = linear_of(net_, net_.node(reader), group.output);
     if (!function) return false;
     append(group, reader, {*function, kNoTensor});
+    return true;
+  }
+
+  bool take_cap(Group& group, NodeId reader) {
+    const Node& node = net_.node(reader);
+    if (node.op != "Min" || node.inputs.size() != 2 || net_.node(group.nodes[0]).op != "Conv") return false;
+    const TensorId row = node.inputs[0] == group.output ? node.inputs[1] : node.inputs[0];
+    const TensorInfo& info = net_.tensor(row);
+    Shape wanted(net_.tensor(group.output).shape.size(), 1);
+    if (wanted.size() > 1) wanted[1] = net_.tensor(group.output).shape[1];
+    if (!info.constant || info.dtype != DType::f32 || info.shape != wanted) return false;
+    append(group, reader, {{}, kNoTensor, row});
     return true;
   }
 

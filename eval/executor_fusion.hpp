@@ -12,6 +12,7 @@ namespace bitplan {
 struct PostOp {
   std::vector<Eltwise> eltwise;  ///< applied in turn
   TensorId addend = kNoTensor;   ///< or: added, same shape
+  TensorId cap = kNoTensor;      ///< or, behind a Conv: min with a constant of one value a channel [1, C, 1, ...]
 };
 
 /// Nodes that one kernel computes together: nodes[0], then what follows it. Laid out at the place of the last of them.
@@ -32,7 +33,8 @@ struct Group {
 /// and is neither an output nor an activation site, so nobody misses it. With fuse = false each node is alone.
 ///
 /// Taken into a group after a layer: the bias of a MatMul, at most one Add of two equal shapes (a residual),
-/// element-wise functions, products with a constant number, x * sigmoid(x), x * hardsigmoid(x) and Gelu.
+/// element-wise functions, bounds by channel (Min) behind a Conv, products with a constant number, x * sigmoid(x), x *
+/// hardsigmoid(x) and Gelu.
 std::vector<Group> group_nodes(const Network& network, bool fuse);
 
 }  // namespace bitplan

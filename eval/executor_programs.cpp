@@ -47,11 +47,13 @@ bool ExecutorPrograms::full_bytes(const Candidate& candidate) const {
 }
 
 std::shared_ptr<const Program> ExecutorPrograms::of(const Candidate& candidate) {
-  Pattern pattern{std::vector<IntegerForm>(network_->layers.size(), IntegerForm::none), false};
+  Pattern pattern{std::vector<IntegerForm>(network_->layers.size(), IntegerForm::none)};
+  pattern.parts = std::ranges::any_of(candidate.by_parts, [](const auto& parts) { return parts != nullptr; });
   for (std::size_t l = 0; l < candidate.weights.size(); ++l)
     if (candidate.weights[l]) pattern.forms[l] = candidate.weights[l]->form;
-  if (std::ranges::all_of(pattern.forms, [](IntegerForm form) { return form == IntegerForm::none; })) return floats_;
-  pattern.full_bytes = full_bytes(candidate);
+  const bool floats = std::ranges::all_of(pattern.forms, [](IntegerForm form) { return form == IntegerForm::none; });
+  if (floats && !pattern.parts) return floats_;
+  pattern.full_bytes = !floats && full_bytes(candidate);
   const std::scoped_lock lock(mutex_);
   const auto found = std::ranges::find(entries_, pattern, &Entry::pattern);
   if (found != entries_.end()) {
@@ -66,7 +68,7 @@ std::shared_ptr<const Program> ExecutorPrograms::of(const Candidate& candidate) 
 std::shared_ptr<const Program> ExecutorPrograms::compile(const Pattern& pattern) const {
   std::shared_ptr<const Program> program;
   on_one_thread([&] {
-    const IntegerPattern integers{layers_, pattern.forms, pattern.full_bytes, floats_};
+    const IntegerPattern integers{layers_, pattern.forms, pattern.full_bytes, pattern.parts, floats_};
     program = std::make_shared<const Program>(compile_program(network_, fuse_, integers));
   });
   return program;

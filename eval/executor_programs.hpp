@@ -30,6 +30,7 @@ class ExecutorPrograms {
   struct Pattern {
     std::vector<IntegerForm> forms;  ///< by LayerId
     bool full_bytes = false;
+    bool parts = false;
     bool operator==(const Pattern&) const = default;
   };
   struct Entry {

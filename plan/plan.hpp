@@ -11,10 +11,12 @@
 
 #include "core/tensor.hpp"
 #include "eval/losses.hpp"
+#include "eval/rewrite.hpp"
 #include "hwmodels/cost_model.hpp"
 #include "model/network.hpp"
-#include "quant/affine.hpp"
 #include "quant/choice.hpp"
+#include "quant/site_quantizer.hpp"
+#include "quant/weight_quantizer.hpp"
 
 namespace bitplan {
 
@@ -42,11 +44,16 @@ struct PlannedWeight {
   std::vector<float> scales;                 ///< empty when float
   std::vector<std::int32_t> zero_points;     ///< integers only; all 0 when symmetric
   std::vector<float> code_book;              ///< levels by part, where a format finds them; value = scale * level
+  std::vector<float> offsets;                ///< zero points between codes, in place of zero_points
+  std::vector<float> column_scales;          ///< by element of the reduction: value = scale (q - z) / column scale
+  std::vector<std::int32_t> float_columns;   ///< elements of the reduction kept in float16
+  std::vector<float> bias;                   ///< by channel, added to the layer's output
+  std::vector<std::int16_t> codes;           ///< of roundings other than the nearest, in the weight's order
 };
 struct PlannedActivation {
   Choice choice;
   std::string tensor;
-  std::optional<Affine> quantizer;           ///< none when float
+  std::optional<SiteQuantizer> quantizer;    ///< none when float
 };
 
 /// An operand of products of two computed tensors (attention), when the experiment makes these sites.
@@ -79,21 +86,26 @@ struct Plan {
   Figures selection, holdout;
   std::map<std::string, double> costs;
   std::vector<Reference> references;
+  std::vector<RewriteRecord> rewrites;       ///< of the model's weights, to which scales and codes belong
   std::vector<PlannedLayer> layers;
   std::vector<PlannedProduct> products;
   std::map<std::string, std::string> provenance;   ///< version, seed, trace, and what may differ: ranks, command, times
 };
 
-/// Layers of an assignment: names, scales and costs. Quantizes the weights once more. activation_quantizer gives what
-/// the evaluator measured with.
+/// What the evaluator measured with.
+struct PlanSource {
+  std::function<SiteQuantizer(SiteId, ChoiceId)> activation_quantizer;
+  std::function<QuantizedWeight(LayerId, ChoiceId)> quantized_weight;
+};
+
+/// Layers of an assignment: names, scales and costs.
 std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable& choices, const CostModel& costs,
-                                      const Assignment& assignment,
-                                      const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer);
+                                      const Assignment& assignment, const PlanSource& source);
 
 /// The operands of products, in the order of the sites.
 std::vector<PlannedProduct> plan_products(const Network& network, const ChoiceTable& choices,
                                           const Assignment& assignment,
-                                          const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer);
+                                          const std::function<SiteQuantizer(SiteId, ChoiceId)>& activation_quantizer);
 
 /// Writes `file` (plan.json) and, when arrays of more than 64 numbers occur, the .npz beside it. Replaces in one step.
 void write_plan(const std::filesystem::path& file, const Plan& plan);
@@ -113,6 +125,7 @@ struct PlanAssignment {
   };
   std::vector<Row> rows;
   std::vector<Product> products;
+  std::vector<std::string> rewrites;         ///< by their texts
   std::vector<Choice> choices() const;
 };
 /// Reads a plan back. Throws InputError naming file and JSON path on anything missing or wrong.

@@ -28,15 +28,20 @@ int scale_axis(const Network& network, const Layer& layer) {
   return layer.weight_transposed ? 1 - axis : axis;
 }
 
-PlannedWeight planned_weight(const Network& network, const Layer& layer, const Choice& choice) {
-  PlannedWeight planned{.choice = choice, .scales = {}, .zero_points = {}, .code_book = {}};
+PlannedWeight planned_weight(const Choice& choice, const std::function<QuantizedWeight()>& quantize) {
+  PlannedWeight planned;
+  planned.choice = choice;
   if (choice.is_float) return planned;
-  const Layer& first = quantized_as(network, layer);
-  auto quantized = quantize_weight(network.tensor(first.weight).constant->values<float>(),
-                                   WeightView::of(first.weight_shape, first.channel_axis), choice);
+  auto quantized = quantize();
   planned.scales = std::move(quantized.scales);
   planned.zero_points = std::move(quantized.zero_points);
   planned.code_book = std::move(quantized.code_book);
+  planned.offsets = std::move(quantized.offsets);
+  planned.column_scales = std::move(quantized.column_scales);
+  planned.float_columns = std::move(quantized.float_columns);
+  planned.bias = std::move(quantized.bias);
+  // Nearest codes follow from weights and scales; others cannot be found again without the data.
+  if (choice.rounding != Choice().rounding) planned.codes = std::move(quantized.codes);
   return planned;
 }
 
@@ -44,7 +49,7 @@ PlannedWeight planned_weight(const Network& network, const Layer& layer, const C
 
 std::vector<PlannedProduct> plan_products(const Network& network, const ChoiceTable& choices,
                                           const Assignment& assignment,
-                                          const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer) {
+                                          const std::function<SiteQuantizer(SiteId, ChoiceId)>& activation_quantizer) {
   std::vector<PlannedProduct> products;
   for (const auto& site : network.sites) {
     if (site.products.empty()) continue;
@@ -58,8 +63,7 @@ std::vector<PlannedProduct> plan_products(const Network& network, const ChoiceTa
 }
 
 std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable& choices, const CostModel& costs,
-                                      const Assignment& assignment,
-                                      const std::function<Affine(SiteId, ChoiceId)>& activation_quantizer) {
+                                      const Assignment& assignment, const PlanSource& source) {
   std::vector<PlannedLayer> layers;
   for (const auto& layer : network.layers) {
     const auto l = static_cast<std::size_t>(layer.id);
@@ -72,12 +76,12 @@ std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable&
                          .weight_shape = layer.weight_shape,
                          .axis = scale_axis(network, layer),
                          .folded_batch_norm = layer.folded_batch_norm,
-                         .weight = planned_weight(network, layer, choices[weight]),
+                         .weight = planned_weight(choices[weight], [&] { return source.quantized_weight(layer.id, weight); }),
                          .activation = std::nullopt,
                          .costs = {}};
     if (input >= 0) {
       planned.activation = PlannedActivation{choices[activation], network.tensor(network.site(input).tensor).name, {}};
-      if (!choices[activation].is_float) planned.activation->quantizer = activation_quantizer(input, activation);
+      if (!choices[activation].is_float) planned.activation->quantizer = source.activation_quantizer(input, activation);
     }
     for (std::size_t m = 0; m < costs.metrics().size(); ++m)
       if (costs.additive(m) && !costs.metrics()[m].name.starts_with("average"))

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "core/files.hpp"
 #include "plan/plan.hpp"
+#include "plan/plan_rewrites.hpp"
 
 namespace bitplan {
 namespace {
@@ -68,7 +69,7 @@ std::vector<Choice> PlanAssignment::choices() const {
 }
 
 PlanAssignment read_plan(const std::filesystem::path& file) {
-  PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}, .products = {}};
+  PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}, .products = {}, .rewrites = {}};
   const Reader in{plan.file};
   Json json;
   try {
@@ -79,6 +80,7 @@ PlanAssignment read_plan(const std::filesystem::path& file) {
   if (!json.is_object() || json.value("format", Json()) != "bitplan-plan")
     throw InputError(plan.file + ": is not a plan (\"format\" must be \"bitplan-plan\")");
   if (json.value("version", Json()) != 1) throw InputError(plan.file + ": version must be 1");
+  plan.rewrites = read_rewrites_json(plan.file, json);
   plan.model_sha256 = in.text(in.at(json, "model", "model"), "model", "sha256");
   const auto& layers = in.at(json, "plan", "layers");
   if (!layers.is_array()) in.fail("layers", "must be a list");

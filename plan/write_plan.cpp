@@ -3,6 +3,7 @@
 #include "core/files.hpp"
 #include "core/npy.hpp"
 #include "plan/plan.hpp"
+#include "plan/plan_rewrites.hpp"
 
 namespace bitplan {
 namespace {
@@ -38,13 +39,24 @@ Json json_of(const LayerNames& names) {
           {"gguf", or_null(names.gguf)}};
 }
 
-Json json_of(const PlannedActivation& activation) {
-  Json row{{"choice", activation.choice.label}, {"tensor", activation.tensor}, {"bits", activation.choice.bits}};
-  if (activation.quantizer) {
-    const auto& q = *activation.quantizer;
-    row.update({{"signed", q.q_min < 0}, {"narrow", activation.choice.narrow}, {"granularity", "tensor"},
-                {"scale", {q.scale}}, {"zero_point", {q.zero_point}}});
-  }
+constexpr const char* kGranularities[] = {"tensor", "channel", "group", "token"};
+
+/// Of tokens there are no scales: they are made at run time.
+Json json_of(const PlannedActivation& activation, const std::string& prefix, Arrays& arrays) {
+  const Choice& choice = activation.choice;
+  Json row{{"choice", choice.label}, {"tensor", activation.tensor}, {"bits", choice.bits}};
+  if (!activation.quantizer) return row;
+  const SiteQuantizer& q = *activation.quantizer;
+  row.update({{"signed", choice.symmetric}, {"narrow", choice.narrow},
+              {"granularity", kGranularities[static_cast<int>(q.kind)]}});
+  if (!q.is_plain()) row["axis"] = q.axis;
+  if (!q.float_channels.empty()) row["outliers"] = arrays.put(prefix + "outliers", q.float_channels);
+  if (q.kind == Granularity::Kind::token) return row;
+  std::vector<float> scales;
+  std::vector<std::int32_t> zero_points;
+  for (const Affine& part : q.parts) scales.push_back(part.scale), zero_points.push_back(part.zero_point);
+  row["scale"] = arrays.put(prefix + "scale", scales);
+  row["zero_point"] = arrays.put(prefix + "zero_point", zero_points);
   return row;
 }
 
@@ -55,15 +67,23 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
   if (!choice.is_float) {
     weight["format"] = choice.format;
     if (choice.is_integer()) weight.update({{"signed", choice.symmetric}, {"narrow", choice.narrow}});
-    constexpr const char* kNames[] = {"tensor", "channel", "group"};
-    weight["granularity"] = kNames[static_cast<int>(choice.granularity.kind)];
+    weight["granularity"] = kGranularities[static_cast<int>(choice.granularity.kind)];
     weight["axis"] = layer.axis;
     weight["group"] = choice.granularity.kind == Granularity::Kind::group ? Json(choice.granularity.group) : Json(nullptr);
     weight["scale"] = arrays.put(prefix + "weight.scale", layer.weight.scales);
-    if (choice.is_integer())
+    if (!layer.weight.offsets.empty())
+      weight["zero_point"] = arrays.put(prefix + "weight.zero_point", layer.weight.offsets);
+    else if (choice.is_integer())
       weight["zero_point"] = arrays.put(prefix + "weight.zero_point", layer.weight.zero_points);
-    if (!layer.weight.code_book.empty())
-      weight["code_book"] = arrays.put(prefix + "weight.code_book", layer.weight.code_book);
+    weight["rounding"] = choice.rounding;
+    const auto put = [&](const char* key, const auto& values) {
+      if (!values.empty()) weight[key] = arrays.put(prefix + "weight." + key, values);
+    };
+    put("code_book", layer.weight.code_book);
+    put("column_scale", layer.weight.column_scales);
+    put("float_columns", layer.weight.float_columns);
+    put("bias", layer.weight.bias);
+    put("codes", layer.weight.codes);
   }
   Json out{{"id", layer.id},
            {"op", layer.op},
@@ -71,7 +91,7 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
            {"weight_shape", layer.weight_shape},
            {"folded_batch_norm", layer.folded_batch_norm},
            {"weight", std::move(weight)}};
-  out["activation"] = layer.activation ? json_of(*layer.activation) : Json(nullptr);
+  out["activation"] = layer.activation ? json_of(*layer.activation, prefix + "activation.", arrays) : Json(nullptr);
   out["costs"] = layer.costs;
   return out;
 }
@@ -100,9 +120,16 @@ Json json_of(const Plan& plan, Arrays& arrays) {
     out["references"].push_back({{"name", r.name},
                                  {"loss", {{"selection", json_of(r.selection)}, {"holdout", json_of(r.holdout)}}},
                                  {"costs", r.costs}});
+  if (!plan.rewrites.empty())
+    out["rewrites"] = rewrites_json(plan.rewrites, [&](const std::string& name, const std::vector<float>& values) {
+      return arrays.put(name, values);
+    });
   for (const auto& layer : plan.layers) out["layers"].push_back(json_of(layer, arrays));
-  for (const auto& product : plan.products)
-    out["products"].push_back({{"nodes", product.nodes}, {"activation", json_of(product.activation)}});
+  for (std::size_t i = 0; i < plan.products.size(); ++i) {
+    const auto& product = plan.products[i];
+    const auto prefix = "products." + std::to_string(i) + ".activation.";
+    out["products"].push_back({{"nodes", product.nodes}, {"activation", json_of(product.activation, prefix, arrays)}});
+  }
   return out;
 }
 

@@ -9,6 +9,8 @@
 
 #include "core/error.hpp"
 #include "quant/choice_words.hpp"
+#include "quant/level_roundings.hpp"
+#include "quant/roundings.hpp"
 
 namespace bitplan {
 namespace {
@@ -49,6 +51,7 @@ std::string shortest(double value) {
 std::string granularity_label(const Granularity& granularity) {
   if (granularity.kind == Granularity::Kind::tensor) return ":tensor";
   if (granularity.kind == Granularity::Kind::channel) return ":channel";
+  if (granularity.kind == Granularity::Kind::token) return ":token";
   return std::string(":g").append(std::to_string(granularity.group));
 }
 
@@ -65,16 +68,31 @@ std::string range_label(const Choice& choice, RangeMethod plain, double plain_pe
   return label;
 }
 
+constexpr std::string_view kNearest = "nearest";
+
+/// HQQ: affine, from min to max, whatever the experiment says of ranges.
+bool finds_own_grid(const Choice& choice) {
+  const Rounding* rounding = choice.is_integer() ? rounding_named(choice.rounding) : nullptr;
+  return rounding != nullptr && rounding->grid == Rounding::Grid::zero_points;
+}
+RangeMethod own_range(const Choice& choice) { return choice.is_integer() ? RangeMethod::minmax : RangeMethod::absmax; }
+
 std::string label_of(const Choice& choice, const FormatEntry& format, const ChoiceDefaults& kind) {
   std::string label(format.name);
   const bool own = format.cut != Cut::as_asked;
   if (!(choice.granularity == (own ? format.granularity : kind.granularity)))
     label += granularity_label(choice.granularity);
-  if (has_symmetry(format) && choice.symmetric != kind.symmetric) label += choice.symmetric ? "+symmetric" : "+affine";
+  if (has_symmetry(format) && choice.symmetric != kind.symmetric && !finds_own_grid(choice))
+    label += choice.symmetric ? "+symmetric" : "+affine";
   if (choice.narrow) label += "+narrow";
-  label += range_label(choice, choice.is_integer() ? kind.range : RangeMethod::absmax, kind.percentile);
+  const bool ranged = choice.is_integer() && !finds_own_grid(choice);
+  label += range_label(choice, ranged ? kind.range : own_range(choice), kind.percentile);
   if (choice.scale_bits != kScaleBits) label += "+scale" + std::to_string(choice.scale_bits);
-  return choice.gain ? label + "+gain" : label;
+  if (choice.gain) label += "+gain";
+  if (choice.rounding != kNearest) label.append("+").append(choice.rounding);
+  if (choice.awq) label += "+awq";
+  if (choice.outliers > 0) label += "+outliers" + shortest(choice.outliers);
+  return choice.bias ? label + "+bias" : label;
 }
 
 /// The range methods that a format can take.
@@ -90,6 +108,8 @@ bool needs_symmetric(RangeMethod range) {
   using enum RangeMethod;
   return range == octav || range == halfstep || range == noclip || range == pow2 || range == pow2_mse;
 }
+
+bool is_power_of_two(RangeMethod range) { return range == RangeMethod::pow2 || range == RangeMethod::pow2_mse; }
 
 /// Those whose parts have a scale in float32 of their own.
 bool takes_gain(const FormatEntry& format) {
@@ -111,27 +131,74 @@ void check_format(const ChoiceWords& words, const FormatEntry& format, const Cho
   if (needs_symmetric(choice.range) && !choice.symmetric) throw InputError("this range method needs symmetric");
   if (words.scale_bits && format.family != FormatFamily::vector) throw InputError("scaleN is for vsint formats");
   if (choice.gain && !takes_gain(format)) throw InputError(name + " has no scale that gain could change");
-  if (choice.gain && (choice.range == RangeMethod::pow2 || choice.range == RangeMethod::pow2_mse))
-    throw InputError("gain would make the scale no power of two");
+  if (choice.gain && is_power_of_two(choice.range)) throw InputError("gain would make the scale no power of two");
+}
+
+/// Whether a rounding can choose the format's codes.
+bool takes_rounding(const FormatEntry& format, std::string_view rounding) {
+  if (rounding == kNearest) return true;
+  if (format.family == FormatFamily::integer) return format.bits <= 8 && rounding_named(rounding) != nullptr;
+  const LevelRounding* of_levels = level_rounding_named(rounding);
+  return of_levels != nullptr && of_levels->takes(format);
+}
+
+std::string formats_with(std::string_view rounding) {
+  std::string names;
+  for (const FormatEntry& format : formats())
+    if (takes_rounding(format, rounding)) names.append(names.empty() ? "" : ", ").append(format.name);
+  return names;
+}
+
+/// Rejects roundings that the format cannot follow.
+void check_rounding(const ChoiceWords& words, const FormatEntry& format, const Choice& choice) {
+  if (choice.rounding == kNearest || choice.activation) return;  // activations have none, see check_activation()
+  const std::string name(choice.rounding);
+  if (!takes_rounding(format, choice.rounding))
+    throw InputError("rounding " + name + " is for " + formats_with(choice.rounding));
+  if (choice.rounding == "billm" && choice.gain) throw InputError("rounding billm finds its own scales: no gain");
+  if (!choice.is_integer()) return;
+  const Rounding& rounding = find_rounding(choice.rounding);
+  if (rounding.grid != Rounding::Grid::kept && choice.granularity.kind == Granularity::Kind::tensor)
+    throw InputError("rounding " + name + " gives parts scales of their own: it needs channels or groups");
+  if (rounding.grid != Rounding::Grid::kept && is_power_of_two(choice.range))
+    throw InputError("rounding " + name + " would make the scale no power of two");
+  if (!finds_own_grid(choice)) return;
+  if (words.symmetric && *words.symmetric) throw InputError("rounding " + name + " finds zero points: not symmetric");
+  if (words.narrow && *words.narrow) throw InputError("narrow needs symmetric");
+  if (words.range || words.gain) throw InputError("rounding " + name + " finds its own range");
+}
+
+constexpr const char* kTokenIsForActivations = "granularity token is for activations";
+constexpr const char* kNoGroups = "activations have granularity tensor, channel or token";
+
+/// Rejects what activations cannot follow.
+void check_activation(const ChoiceWords& words, const Choice& choice) {
+  using enum Granularity::Kind;
+  if (!choice.is_integer() || choice.bits < 2 || choice.bits > 8)
+    throw InputError("activations are integers of 2 to 8 bits");
+  if (choice.granularity.kind == group) throw InputError(kNoGroups);
+  if (words.range && choice.granularity.kind == token)
+    throw InputError("a token's range is that of its own values, without a range method");
+  if (words.range) throw InputError("the observer finds the range of activations");
+  if (choice.gain || choice.awq || choice.bias || words.rounding)
+    throw InputError("gain, rounding, awq and bias are for weights");
+  if (choice.outliers > 0 && choice.granularity.kind == channel)
+    throw InputError("outliers are for granularity tensor and token: each channel has a scale of its own");
 }
 
 /// Rejects words which would have no effect.
-void check(const ChoiceWords& words, const Choice& choice, bool observed) {
+void check(const ChoiceWords& words, const Choice& choice) {
   if (choice.narrow && !choice.symmetric) throw InputError("narrow needs symmetric");
   if (words.percentile && choice.range != RangeMethod::percentile)
     throw InputError("percentile needs range percentile");
   if (words.norm && choice.range != RangeMethod::lp) throw InputError("norm needs range lp");
-  if (!observed) return;
-  if (!choice.is_integer() || choice.bits < 2 || choice.bits > 8)
-    throw InputError("activations are integers of 2 to 8 bits");
-  if (choice.granularity.kind != Granularity::Kind::tensor) throw InputError("activations have granularity tensor");
-  if (words.range) throw InputError("the observer finds the range of activations");
-  if (choice.gain) throw InputError("gain is for weights");
+  if (choice.activation) return check_activation(words, choice);
+  if (choice.granularity.kind == Granularity::Kind::token) throw InputError(kTokenIsForActivations);
 }
 
 Choice make_float(const ChoiceWords& words) {
   if (words.granularity || words.symmetric || words.narrow || words.range || words.percentile || words.norm ||
-      words.scale_bits || words.gain)
+      words.scale_bits || words.gain || words.rounding || words.awq || words.outliers || words.bias)
     throw InputError("float has no granularity and no modifiers");
   Choice choice;
   choice.label = "float";
@@ -146,6 +213,7 @@ Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, con
   choice.family = format.family;
   choice.bits = format.bits;
   choice.is_float = false;
+  choice.activation = kind.observed;
   choice.granularity =
       words.granularity.value_or(format.cut == Cut::as_asked ? defaults.granularity : format.granularity);
   if (has_symmetry(format)) {
@@ -163,7 +231,17 @@ Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, con
   choice.norm = words.norm.value_or(kNorm);
   choice.scale_bits = words.scale_bits.value_or(kScaleBits);
   choice.gain = words.gain.value_or(false);
-  check(words, choice, kind.observed);
+  choice.awq = words.awq.value_or(false);
+  choice.outliers = words.outliers.value_or(0);
+  choice.bias = words.bias.value_or(defaults.bias);
+  choice.rounding = words.rounding.value_or(takes_rounding(format, defaults.rounding) ? defaults.rounding : kNearest);
+  if (!choice.activation) check_rounding(words, format, choice);
+  if (finds_own_grid(choice)) {
+    choice.symmetric = choice.narrow = false;
+    choice.range = RangeMethod::minmax;
+    choice.percentile = ChoiceDefaults().percentile;
+  }
+  check(words, choice);
   check_format(words, format, choice);
   choice.label = label_of(choice, format, kind);
   return choice;
@@ -171,8 +249,22 @@ Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, con
 
 std::string is_not_a_choice(std::string_view text) { return "'" + std::string(text) + "' is not a choice"; }
 
+std::string_view read_rounding(const Yaml& node) {
+  const std::string text = node.text();
+  const auto name = known_rounding(text);
+  if (!name) node.fail("'" + text + "' is not a rounding; known: " + known_roundings());
+  return *name;
+}
+
+bool read_compensation(const Yaml& node) {
+  const std::string text = node.text();
+  if (text != "none" && text != "bias") node.fail("'" + text + "' is not a compensation; known: none, bias");
+  return text == "bias";
+}
+
 ChoiceWords read_map(const Yaml& node) {
-  node.only({"format", "granularity", "range", "percentile", "norm", "symmetric", "narrow", "scale_bits", "gain"});
+  node.only({"format", "granularity", "range", "percentile", "norm", "symmetric", "narrow", "scale_bits", "gain",
+             "rounding", "awq", "outliers", "compensation"});
   const Yaml format = node.at("format");
   ChoiceWords words;
   words.format = format.text();
@@ -185,10 +277,21 @@ ChoiceWords read_map(const Yaml& node) {
   if (const auto value = node.find("narrow")) words.narrow = value->boolean();
   if (const auto value = node.find("scale_bits")) words.scale_bits = static_cast<int>(value->integer_in(2, 10));
   if (const auto value = node.find("gain")) words.gain = value->boolean();
+  if (const auto value = node.find("rounding")) words.rounding = read_rounding(*value);
+  if (const auto value = node.find("awq")) words.awq = value->boolean();
+  if (const auto value = node.find("outliers")) words.outliers = value->number_in(0.01, 50);
+  if (const auto value = node.find("compensation")) words.bias = read_compensation(*value);
   return words;
 }
 
 }  // namespace
+
+bool Choice::needs_data() const {
+  if (activation) return false;
+  const Rounding* of_integers = rounding_named(rounding);
+  const bool rounding_needs = !is_integer() ? rounding != kNearest : of_integers != nullptr && of_integers->needs_gram;
+  return range == RangeMethod::wmse || gain || awq || outliers > 0 || bias || rounding_needs;
+}
 
 std::span<const RangeEntry> range_methods() { return kRangeMethods; }
 
@@ -207,7 +310,9 @@ Granularity read_granularity(const Yaml& node) {
   constexpr std::string_view kGroup = "group:";
   if (text == "tensor") return {Granularity::Kind::tensor, 0};
   if (text == "channel") return {Granularity::Kind::channel, 0};
-  if (!text.starts_with(kGroup)) node.fail("'" + text + "' is not a granularity; known: tensor, channel, group:N");
+  if (text == "token") return {Granularity::Kind::token, 0};
+  if (!text.starts_with(kGroup))
+    node.fail("'" + text + "' is not a granularity; known: tensor, channel, token, group:N");
   try {
     return group_of(std::string_view(text).substr(kGroup.size()));
   } catch (const InputError& error) {
@@ -226,8 +331,8 @@ ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defau
   ChoiceDefaults read = defaults;
   if (const auto value = map.find("granularity")) {
     read.granularity = read_granularity(*value);
-    if (read.observed && read.granularity.kind != Granularity::Kind::tensor)
-      value->fail("activations have granularity tensor");
+    if (read.observed && read.granularity.kind == Granularity::Kind::group) value->fail(kNoGroups);
+    if (!read.observed && read.granularity.kind == Granularity::Kind::token) value->fail(kTokenIsForActivations);
   }
   if (const auto value = map.find("range")) {
     if (read.observed) value->fail("the observer finds the range of activations");
@@ -242,6 +347,8 @@ ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defau
     read.narrow = value->boolean();
     if (read.narrow && !read.symmetric) value->fail("narrow needs symmetric");
   }
+  if (const auto value = map.find("rounding")) read.rounding = read_rounding(*value);
+  if (const auto value = map.find("compensation")) read.bias = read_compensation(*value);
   return read;
 }
 

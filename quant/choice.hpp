@@ -49,8 +49,18 @@ struct Choice {
   double norm = 2.4;          ///< p of the error |x' - x|^p (range == lp)
   int scale_bits = 4;         ///< of the integer scale of a vector (family == vector)
   bool gain = false;          ///< each scale times <w, w> / <w', w>: w' keeps its length along w
+  // What is done besides (quant/layer_quantizer.hpp):
+  std::string_view rounding = "nearest";  ///< a name of roundings() or, not integers, level_roundings()
+  bool awq = false;                       ///< input channels with large activations get finer steps
+  double outliers = 0;                    ///< per cent of input channels, those of the largest inputs, kept in float16
+  bool activation = false;                ///< not of a weight (float is of both)
+  bool bias = false;                      ///< compensation: the bias takes up the mean of the output error
 
   bool is_integer() const { return family == FormatFamily::integer; }
+  /// Needs the inputs of the layer (second moments over the calibration data).
+  bool needs_data() const;
+  /// Made once and kept: needs data, or long computing.
+  bool is_prepared() const { return needs_data() || rounding != "nearest"; }
   /// All fields: "int8" of weights (symmetric, channel) is not "int8" of activations (affine, tensor).
   bool operator==(const Choice&) const = default;
 };
@@ -68,22 +78,26 @@ struct ChoiceDefaults {
   Granularity granularity;
   RangeMethod range = RangeMethod::mse;
   double percentile = 99.99;
-  /// One scale for the whole tensor, its range found by an observer: another granularity or a range word is an error.
+  std::string_view rounding = "nearest";  ///< of the formats that can follow it
+  bool bias = false;
+  /// Of activations: tensor, channel or token, the range found by an observer or, of a token, its own. Other
+  /// granularities, ranges, roundings and compensation are errors.
   bool observed = false;
 
   static ChoiceDefaults weights();      ///< symmetric, channel, mse
-  static ChoiceDefaults activations();  ///< affine, tensor, mse; observed
+  static ChoiceDefaults activations();  ///< affine, tensor, by the observer
 };
 
-/// The keys granularity, range, percentile, symmetric and narrow of a map, over `defaults`; other keys are the
-/// caller's.
+/// The keys granularity, range, percentile, symmetric, narrow, rounding and compensation of a map, over `defaults`;
+/// other keys are the caller's.
 ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defaults);
-/// "tensor", "channel" or "group:64".
+/// "tensor", "channel", "token" or "group:64".
 Granularity read_granularity(const Yaml& node);
 RangeMethod read_range_method(const Yaml& node);
 
-/// A format, then `:tensor`, `:channel` or `:gN`, then modifiers `+affine`, `+symmetric`, `+narrow`, `+gain`, `+scaleN`
-/// and a range (`+absmax`, `+percentile99.9`, `+lp2.4`, …), as in "int3:g64+affine+minmax"; what is not said comes from
+/// A format, then `:tensor`, `:channel`, `:token` or `:gN`, then modifiers `+affine`, `+symmetric`, `+narrow`, `+gain`,
+/// `+scaleN`, a range (`+absmax`, `+percentile99.9`, …), a rounding (`+hqq`, `+gptq:actorder`, …), `+awq`,
+/// `+outliersP` and `+bias`, as in "int3:g64+affine+minmax+gptq+bias"; what is not said comes from
 /// `defaults`, except that formats other than integers have their own granularity (where the table says so) and range
 /// absmax. The label says only what differs from `defaults_of_kind` (ChoiceDefaults::weights() or activations()) or
 /// from the format's own. Throws InputError "'int9' is not a choice; known: …".

@@ -4,6 +4,8 @@
 #include <charconv>
 
 #include "core/error.hpp"
+#include "quant/level_roundings.hpp"
+#include "quant/roundings.hpp"
 
 namespace bitplan {
 namespace {
@@ -43,10 +45,13 @@ void read_granularity_word(std::string_view word, ChoiceWords& words) {
   Granularity granularity;
   if (word == "tensor")
     granularity.kind = Granularity::Kind::tensor;
+  else if (word == "token")
+    granularity.kind = Granularity::Kind::token;
   else if (word.starts_with('g'))
     granularity = group_of(word.substr(1));
   else if (word != "channel")
-    throw InputError("'" + std::string(word) + "' is not a granularity; known: tensor, channel, gN for groups of N");
+    throw InputError("'" + std::string(word) +
+                     "' is not a granularity; known: tensor, channel, token, gN for groups of N");
   say_once(words.granularity, granularity, "granularity");
 }
 
@@ -69,11 +74,14 @@ bool read_range_with_number(std::string_view word, ChoiceWords& words) {
 }
 
 void read_modifier(std::string_view word, ChoiceWords& words) {
-  constexpr std::string_view kScale = "scale";
+  constexpr std::string_view kScale = "scale", kOutliers = "outliers";
   if (word == "affine" || word == "symmetric")
     return say_once(words.symmetric, word == "symmetric", "affine or symmetric");
   if (word == "narrow") return say_once(words.narrow, true, "narrow");
   if (word == "gain") return say_once(words.gain, true, "gain");
+  if (word == "awq") return say_once(words.awq, true, "awq");
+  if (word == "bias") return say_once(words.bias, true, "bias");
+  if (const auto rounding = known_rounding(word)) return say_once(words.rounding, *rounding, "rounding");
   if (const auto* entry = find_range_method(word)) return say_once(words.range, entry->method, "range");
   if (read_range_with_number(word, words)) return;
   if (word.starts_with(kScale)) {
@@ -81,11 +89,35 @@ void read_modifier(std::string_view word, ChoiceWords& words) {
     if (!bits) throw InputError("'" + std::string(word) + "' has no number of bits, as in scale6");
     return say_once(words.scale_bits, checked_scale_bits(*bits), "scale bits");
   }
-  throw InputError("'" + std::string(word) + "' is not a modifier; known: affine, symmetric, narrow, gain, scaleN, " +
-                   known(range_methods()));
+  if (word.starts_with(kOutliers)) {
+    const auto share = parse_whole<double>(word.substr(kOutliers.size()));
+    if (!share) throw InputError("'" + std::string(word) + "' has no number of per cent, as in outliers1");
+    return say_once(words.outliers, checked_outliers(*share), "outliers");
+  }
+  throw InputError("'" + std::string(word) +
+                   "' is not a modifier; known: affine, symmetric, narrow, gain, scaleN, awq, outliersP, bias, " +
+                   known(range_methods()) + ", " + known_roundings());
 }
 
 }  // namespace
+
+std::optional<std::string_view> known_rounding(std::string_view name) {
+  if (const auto* rounding = rounding_named(name)) return rounding->name;
+  if (const auto* rounding = level_rounding_named(name)) return rounding->name;
+  return std::nullopt;
+}
+
+std::string known_roundings() {
+  std::string names = known(roundings());
+  for (const auto& rounding : level_roundings())
+    if (rounding_named(rounding.name) == nullptr) names.append(", ").append(rounding.name);
+  return names;
+}
+
+double checked_outliers(double share) {
+  if (!(share > 0 && share <= 50)) throw InputError("the share of outliers must be above 0 and at most 50 per cent");
+  return share;
+}
 
 Granularity group_of(std::string_view count) {
   const auto group = parse_whole<int>(count);
@@ -109,6 +141,9 @@ ChoiceWords read_choice_words(std::string_view text) {
     const char kind = text[end];
     const auto begin = end + 1;
     end = text.find_first_of(":+", begin);
+    // Names of roundings may hold a colon.
+    const auto longer = end == std::string_view::npos ? end : text.find_first_of(":+", end + 1);
+    if (kind == '+' && known_rounding(text.substr(begin, longer - begin))) end = longer;
     const auto word = text.substr(begin, end == std::string_view::npos ? end : end - begin);
     if (kind == ':')
       read_granularity_word(word, words);

@@ -16,7 +16,9 @@ struct ChoiceWords {
   std::optional<RangeMethod> range;
   std::optional<double> percentile, norm;
   std::optional<int> scale_bits;
-  std::optional<bool> gain;
+  std::optional<bool> gain, awq, bias;
+  std::optional<std::string_view> rounding;  ///< a name of roundings()
+  std::optional<double> outliers;
 };
 
 /// Reads "int3:g64+affine+minmax" word by word. Throws InputError without the text itself, which the caller knows.
@@ -25,6 +27,12 @@ ChoiceWords read_choice_words(std::string_view text);
 std::string_view format_in(std::string_view text);
 /// "64": a group of that many elements.
 Granularity group_of(std::string_view count);
+/// The name as the tables of roundings have it (roundings.hpp, level_roundings.hpp); nothing when neither has it.
+std::optional<std::string_view> known_rounding(std::string_view name);
+/// All their names, for a message.
+std::string known_roundings();
+/// Per cent of input channels; throws InputError unless 0 < share <= 50.
+double checked_outliers(double share);
 /// Null when there is none of this name.
 const RangeEntry* find_range_method(std::string_view name);
 

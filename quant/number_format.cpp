@@ -71,6 +71,7 @@ constexpr FormatEntry kFormats[] = {
     {"power6", "integers of 6 bits of a power of |x| (PowerQuant)", 6, power},
     {"power8", "integers of 8 bits of a power of |x| (PowerQuant)", 8, power},
     {"binary", "sign and mean |x| (BWN)", 1, binary},
+    {"binary:stochastic", "sign drawn with the probability of a hard sigmoid (BinaryConnect)", 1, binary_stochastic},
     {"ternary", "-s, 0, s with the threshold of TWN", 2, ternary},
     {"ttq", "-n, 0, p: two scales (start of trained ternary quantization)", 2, ternary_two},
 };

@@ -36,31 +36,39 @@ RoundedWeight gptq_then_descent(const RoundingProblem& problem) {
   return accepted(problem, descend(problem, LayerLoss(problem), gptq_by_activation(problem)));
 }
 
+using enum Rounding::Grid;
+
 /// Every rounding. A new one is a new file and a new line here.
 constexpr std::array kRoundings{
-    Rounding{"nearest", "each weight to the nearest level", false, nearest},
-    Rounding{"hqq", "half-quadratic zero points", false, round_hqq},
-    Rounding{"hqq:grid", "scales by a search near the start, then half-quadratic zero points", false, round_hqq_grid},
-    Rounding{"hqq:alternating", "half-quadratic zero points and least-squares scales in turn", false,
+    Rounding{"nearest", "each weight to the nearest level", false, kept, nearest},
+    Rounding{"hqq", "half-quadratic zero points", false, zero_points, round_hqq},
+    Rounding{"hqq:grid", "scales by a search near the start, then half-quadratic zero points", false, zero_points,
+             round_hqq_grid},
+    Rounding{"hqq:alternating", "half-quadratic zero points and least-squares scales in turn", false, zero_points,
              round_hqq_alternating},
-    Rounding{"hqq:legacy", "half-quadratic zero points as the package hqq has them", false, round_hqq_legacy},
-    Rounding{"descent", "coordinate descent on the layer's output error (QuantEase)", true, round_descent},
-    Rounding{"gptq", "column by column, errors made up for by later columns", true, gptq},
-    Rounding{"gptq:actorder", "gptq, columns with large inputs first", true, gptq_by_activation},
-    Rounding{"gptq:descent", "gptq:actorder, then coordinate descent", true, gptq_then_descent},
-    Rounding{"adaround", "up or down, learned with a rectified sigmoid", true, adaround},
-    Rounding{"flexround", "learned element-wise division before rounding", true, flexround},
-    Rounding{"signround", "offsets and ranges learned by sign gradient descent (AutoRound)", true, signround},
+    Rounding{"hqq:legacy", "half-quadratic zero points as the package hqq has them", false, zero_points,
+             round_hqq_legacy},
+    Rounding{"descent", "coordinate descent on the layer's output error (QuantEase)", true, kept, round_descent},
+    Rounding{"gptq", "column by column, errors made up for by later columns", true, kept, gptq},
+    Rounding{"gptq:actorder", "gptq, columns with large inputs first", true, kept, gptq_by_activation},
+    Rounding{"gptq:descent", "gptq:actorder, then coordinate descent", true, kept, gptq_then_descent},
+    Rounding{"adaround", "up or down, learned with a rectified sigmoid", true, kept, adaround},
+    Rounding{"flexround", "learned element-wise division before rounding", true, scales, flexround},
+    Rounding{"signround", "offsets and ranges learned by sign gradient descent (AutoRound)", true, scales, signround},
 };
 
 }  // namespace
 
 std::span<const Rounding> roundings() { return kRoundings; }
 
-const Rounding& find_rounding(std::string_view name) {
+const Rounding* rounding_named(std::string_view name) {
   const auto found =
       std::find_if(kRoundings.begin(), kRoundings.end(), [&](const auto& entry) { return entry.name == name; });
-  if (found != kRoundings.end()) return *found;
+  return found == kRoundings.end() ? nullptr : &*found;
+}
+
+const Rounding& find_rounding(std::string_view name) {
+  if (const auto* found = rounding_named(name)) return *found;
   std::string known;
   for (const auto& entry : kRoundings) known.append(known.empty() ? "" : ", ").append(entry.name);
   throw InputError("'" + std::string(name) + "' is not a rounding; known: " + known);

@@ -11,12 +11,20 @@ namespace bitplan {
 struct Rounding {
   std::string_view name, summary;
   bool needs_gram;  ///< second moments of the inputs must be given
+  /// What becomes of the problem's grid.
+  enum class Grid : std::uint8_t {
+    kept,
+    scales,      ///< parts get other scales (and zero points, if they have any)
+    zero_points  ///< the method finds its own, between codes, whatever the problem's grid
+  } grid;
   RoundedWeight (*round)(const RoundingProblem& problem);
 };
 
 /// Every rounding. With moments all fill in both losses, and none but hqq:legacy is worse than nearest rounding on the
 /// problem's grid.
 std::span<const Rounding> roundings();
+/// Null when there is none of this name.
+const Rounding* rounding_named(std::string_view name);
 /// By name. Throws InputError "'x' is not a rounding; known: …".
 const Rounding& find_rounding(std::string_view name);
 

@@ -6,6 +6,8 @@
 
 #include "core/error.hpp"
 #include "quant/affine.hpp"
+#include "quant/level_roundings.hpp"
+#include "quant/roundings.hpp"
 #include "quant/value_range.hpp"
 #include "quant/weight_format.hpp"
 #include "quant/weight_range.hpp"
@@ -13,7 +15,8 @@
 namespace bitplan {
 namespace {
 
-constexpr std::int64_t kScaleBits = 32, kPowerOfTwoBits = 8, kZeroPointBits = 8;
+constexpr std::int64_t kScaleBits = 32, kPowerOfTwoBits = 8, kZeroPointBits = 8, kOffsetBits = 32;
+constexpr std::int64_t kHalfBits = 16, kIndexBits = 32;
 constexpr std::int64_t kTile = 16;  // channels gathered together, so that strided columns are read by whole cache lines
 
 /// The parts of a weight as runs of rows: each row of `view` (a channel, or the tensor as one row) in runs of `run`.
@@ -183,11 +186,12 @@ std::vector<float> row_importance(std::span<const float> importance, const Weigh
 
 }  // namespace
 
-WeightView WeightView::of(const Shape& shape, int channel_axis) {
+WeightView WeightView::of(const Shape& shape, int channel_axis, std::int64_t groups) {
   if (shape.empty()) return {};
   const auto axis = static_cast<std::size_t>(channel_axis);
   assert(channel_axis >= 0 && axis < shape.size());
   WeightView view;
+  view.groups = groups;
   for (std::size_t i = 0; i < axis; ++i) view.outer *= shape[i];
   view.channels = shape[axis];
   for (std::size_t i = axis + 1; i < shape.size(); ++i) view.inner *= shape[i];
@@ -229,16 +233,39 @@ QuantizedWeight quantize_weight(std::span<const float> weights, const WeightView
 
 std::int64_t code_bits(const WeightView& view, const Choice& choice) { return view.size() * choice.bits; }
 
-std::int64_t stored_bits(const WeightView& view, const Choice& choice) {
-  if (choice.is_float || view.size() == 0) return code_bits(view, choice);
+std::int64_t float_columns(const WeightView& view, const Choice& choice) {
+  return static_cast<std::int64_t>(std::ceil(static_cast<double>(view.per_channel()) * choice.outliers / 100));
+}
+
+namespace {
+
+/// Of what a choice keeps besides codes and the parts' numbers. Codes of columns in float are not stored.
+std::int64_t besides_bits(const WeightView& view, const Choice& choice) {
+  std::int64_t bits = float_columns(view, choice) * (view.channels * (kHalfBits - choice.bits) + kIndexBits);
+  if (choice.awq && view.groups == 1) bits += view.per_channel() * kScaleBits;
+  if (choice.bias) bits += view.channels * kScaleBits;
+  return bits;
+}
+
+/// Of codes and the parts' numbers.
+std::int64_t plain_bits(const WeightView& view, const Choice& choice) {
   const Parts parts(view, choice.granularity);
   if (!choice.is_integer())
     return code_bits(view, choice) +
            weight_format(choice).overhead_bits({parts.view.channels, parts.view.per_channel(), parts.run}, choice);
   const bool power_of_two = choice.range == RangeMethod::pow2 || choice.range == RangeMethod::pow2_mse;
-  const std::int64_t bits_of_part =
-      (power_of_two ? kPowerOfTwoBits : kScaleBits) + (choice.symmetric ? 0 : kZeroPointBits);
-  return code_bits(view, choice) + parts.count() * bits_of_part;
+  const Rounding* rounding = rounding_named(choice.rounding);
+  const bool between_codes = rounding != nullptr && rounding->grid == Rounding::Grid::zero_points;
+  const std::int64_t zero_bits = choice.symmetric ? 0 : between_codes ? kOffsetBits : kZeroPointBits;
+  return code_bits(view, choice) + parts.count() * ((power_of_two ? kPowerOfTwoBits : kScaleBits) + zero_bits);
+}
+
+}  // namespace
+
+std::int64_t stored_bits(const WeightView& view, const Choice& choice) {
+  if (choice.is_float || view.size() == 0) return code_bits(view, choice);
+  const std::int64_t plain = choice.rounding == "billm" ? billm_choice_bits(view, choice) : plain_bits(view, choice);
+  return plain + besides_bits(view, choice);
 }
 
 std::int64_t parts_of(const WeightView& view, const Granularity& granularity) {

@@ -52,18 +52,10 @@ double Space::log10_size() const {
 
 namespace {
 
-/// A setting of which only one value exists so far.
-void read_only_value(const Yaml& map, std::string_view key, std::string_view only) {
-  const auto node = map.find(key);
-  if (node && node->text() != only) node->fail("'" + node->text() + "' is not known; known: " + std::string(only));
-}
-
 std::vector<Choice> read_choices(const Yaml& list, const ChoiceDefaults& defaults, const ChoiceDefaults& of_kind) {
   std::vector<Choice> choices;
   for (const Yaml& item : list.items()) {
     choices.push_back(read_choice(item, defaults, of_kind));
-    if (choices.back().range == RangeMethod::wmse)
-      item.fail("range wmse needs the layer's inputs, which only `bitplan quantize --act` has");
     if (std::count(choices.begin(), choices.end(), choices.back()) > 1)
       item.fail("'" + choices.back().label + "' stands here for the second time");
   }
@@ -73,31 +65,31 @@ std::vector<Choice> read_choices(const Yaml& list, const ChoiceDefaults& default
 
 void read_weights(const Yaml& node, SpaceSpec& spec) {
   node.only({"choices", "granularity", "range", "percentile", "symmetric", "narrow", "rounding", "compensation"});
-  read_only_value(node, "rounding", "nearest");
-  read_only_value(node, "compensation", "none");
   spec.weight_defaults = read_choice_defaults(node, ChoiceDefaults::weights());
   spec.weight_choices = read_choices(node.at("choices"), spec.weight_defaults, ChoiceDefaults::weights());
 }
 
+/// `observer`, and the settings that it reads: another's is an error.
 ObserverSpec read_observer(const Yaml& node) {
-  ObserverSpec observer;
+  ObserverSpec spec;
   if (const auto name = node.find("observer")) {
-    observer.name = name->text();
+    spec.name = name->text();
     try {
-      find_observer(observer.name);
+      find_observer(spec.name);
     } catch (const InputError& error) {
       name->fail(error.what());
     }
   }
-  if (const auto percentile = node.find("percentile")) {
-    if (observer.name != "percentile") percentile->fail("is read only with observer: percentile");
-    observer.percentile = percentile->number_in(50, 100);
-  }
-  if (const auto momentum = node.find("momentum")) {
-    if (observer.name != "moving_average") momentum->fail("is read only with observer: moving_average");
-    observer.momentum = momentum->number_in(0, 1);
-  }
-  return observer;
+  const ObserverEntry& observer = find_observer(spec.name);
+  const auto read = [&](const char* key, bool ObserverEntry::* takes, double low, double high, double& value) {
+    const auto setting = node.find(key);
+    if (!setting) return;
+    if (!(observer.*takes)) setting->fail("is read only with observer: " + observers_that(takes));
+    value = setting->number_in(low, high);
+  };
+  read("percentile", &ObserverEntry::takes_percentile, 50, 100, spec.percentile);
+  read("momentum", &ObserverEntry::takes_momentum, 0, 1, spec.momentum);
+  return spec;
 }
 
 void read_activations(const Yaml& node, SpaceSpec& spec) {
@@ -105,9 +97,11 @@ void read_activations(const Yaml& node, SpaceSpec& spec) {
   if (const auto attention = node.find("attention")) spec.attention = attention->boolean();
   spec.observer = read_observer(node);
   auto& defaults = spec.activation_defaults;
-  if (const auto granularity = node.find("granularity"))
-    if (read_granularity(*granularity).kind != Granularity::Kind::tensor)
-      granularity->fail("activations have granularity tensor, is '" + granularity->text() + "'");
+  if (const auto granularity = node.find("granularity")) {
+    defaults.granularity = read_granularity(*granularity);
+    if (defaults.granularity.kind == Granularity::Kind::group)
+      granularity->fail("activations have granularity tensor, channel or token, is '" + granularity->text() + "'");
+  }
   if (const auto symmetric = node.find("symmetric")) defaults.symmetric = symmetric->boolean();
   if (const auto narrow = node.find("narrow")) {
     defaults.narrow = narrow->boolean();
@@ -143,6 +137,20 @@ void check_percentile(const SpaceSpec& spec) {
   if (!read) weights->at("percentile").fail("is read only with range: percentile");
 }
 
+/// Tokens have ranges of their own: beside them `observer` may have nothing to do.
+void check_observer(const SpaceSpec& spec) {
+  const auto activations = spec.node.find("activations");
+  if (!activations || !activations->find("observer")) return;
+  std::vector<Choice> choices = spec.activation_choices;
+  for (const SpaceRule& rule : spec.rules)
+    if (rule.activations) choices.insert(choices.end(), rule.activations->begin(), rule.activations->end());
+  std::erase_if(choices, [](const Choice& c) { return c.is_float; });
+  const bool tokens = std::all_of(choices.begin(), choices.end(),
+                                  [](const Choice& c) { return c.granularity.kind == Granularity::Kind::token; });
+  if (!choices.empty() && tokens)
+    activations->at("observer").fail("has no effect: a token's range is that of its own values");
+}
+
 }  // namespace
 
 SpaceSpec SpaceSpec::from(const Yaml& node) {
@@ -163,6 +171,7 @@ SpaceSpec SpaceSpec::from(const Yaml& node) {
   if (const auto ties = node.find("ties")) spec.ties = ties->items();
   if (const auto graph_ties = node.find("graph_ties")) spec.graph_ties = graph_ties->boolean();
   check_percentile(spec);
+  check_observer(spec);
   return spec;
 }
 

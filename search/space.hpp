@@ -53,8 +53,9 @@ struct SpaceRule {
 
 /// `space:` of the experiment: choices for weights and activations, rules (first match wins), ties.
 ///
-///   weights:     {choices, granularity, range, percentile, symmetric, narrow, rounding: nearest, compensation: none}
-///   activations: {choices, granularity: tensor, observer, percentile, momentum, symmetric, narrow, attention}
+///   weights:     {choices, granularity, range, percentile, symmetric, narrow, rounding, compensation: none | bias}
+///   activations: {choices, granularity: tensor | channel | token, observer, percentile, momentum, symmetric, narrow,
+///                 attention}
 ///   rules:       a list of {match: pattern or list of patterns, weights: [choices], activations: [choices]}
 ///   ties:        a list of lists of patterns        graph_ties: whether ties found in the graph hold (default true)
 ///

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "model/site_channels.hpp"
+#include "quant/site_quantizer.hpp"
 #include "quant/weight_quantizer.hpp"
 #include "search/name_match.hpp"
 #include "search/space.hpp"
@@ -79,16 +81,35 @@ std::set<SiteId> sites_of(const SpaceRule& rule, const Network& network, const N
 }
 
 std::int64_t bits_of(const Network& network, const Variable& variable, const Choice& choice) {
-  if (variable.kind == Site::Kind::activation) return choice.bits;
   std::int64_t bits = 0;
+  if (variable.kind == Site::Kind::activation) {
+    for (const SiteId s : variable.sites) {
+      const auto channels = choice.outliers > 0 ? find_site_channels(network, s) : std::nullopt;
+      bits += activation_bits(choice, network.site(s).elements, channels ? channels->channels : 1);
+    }
+    return bits;
+  }
   for (const SiteId s : variable.sites) {
     const Layer& layer = network.layer(network.site(s).layers.front());
-    bits += stored_bits(WeightView::of(layer.weight_shape, layer.channel_axis), choice);
+    bits += stored_bits(WeightView::of(layer.weight_shape, layer.channel_axis, layer.groups), choice);
   }
   return bits;
 }
 
+/// Throws InputError where a choice needs channels that the site has not.
+void check_channels(const Network& network, SiteId site, const Choice& choice) {
+  if (!choice.activation || choice.is_float) return;
+  if (choice.granularity.kind == Granularity::Kind::tensor && !(choice.outliers > 0)) return;
+  try {
+    static_cast<void>(site_channels(network, site));
+  } catch (const InputError& error) {
+    throw InputError("choice '" + choice.label + "': " + error.what());
+  }
+}
+
 void set_options(const std::vector<Choice>& choices, const Network& network, ChoiceTable& table, Variable& variable) {
+  for (const Choice& choice : choices)
+    for (const SiteId site : variable.sites) check_channels(network, site, choice);
   std::set<std::pair<std::int64_t, ChoiceId>> sorted;
   for (const Choice& choice : choices) sorted.emplace(bits_of(network, variable, choice), table.add(choice));
   if (sorted.size() > 256) throw InputError("'" + variable.name + "' has more than 256 choices");
@@ -194,7 +215,11 @@ Assignment uniform_assignment(const std::string& text, const SpaceSpec& spec, co
     throw InputError("'" + text + "': " + error.what());
   }
   Assignment assignment;
-  for (const Site& site : network.sites) assignment.push_back(site.kind == Site::Kind::weight ? weight : activation);
+  for (const Site& site : network.sites) {
+    const ChoiceId choice = site.kind == Site::Kind::weight ? weight : activation;
+    check_channels(network, site.id, table[choice]);
+    assignment.push_back(choice);
+  }
   return assignment;
 }
 

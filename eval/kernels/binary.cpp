@@ -105,6 +105,8 @@ class BroadcastStep final : public Step {
       case algorithm::binary_sub:
         if (swapped_) return walk(0, x, p, y, [](float a, float b) { return b - a; });
         return walk(0, x, p, y, [](float a, float b) { return a - b; });
+      case algorithm::binary_min:
+        return walk(0, x, p, y, [](float a, float b) { return (a != a) | (a < b) ? a : b; });
       default:
         if (swapped_) return walk(0, x, p, y, [](float a, float b) { return b / a; });
         return walk(0, x, p, y, [](float a, float b) { return a / b; });
@@ -215,6 +217,17 @@ bool compile_mul(ProgramBuilder& builder, const Group& group) {
 }
 bool compile_div(ProgramBuilder& builder, const Group& group) {
   return compile_binary(builder, group, algorithm::binary_div);
+}
+
+/// A bound for each channel keeps the layout that it is given.
+bool compile_min(ProgramBuilder& builder, const Group& group) {
+  const Network& net = builder.network();
+  const Node& node = net.node(group.nodes[0]);
+  const bool two = node.inputs.size() == 2 && builder.is_float(node.outputs[0]);
+  const auto ops = two ? operands_of(net, node) : std::nullopt;
+  if (!ops || !builder.constant(ops->part) || builder.constant(ops->full)) return compile_nary(builder, group);
+  const bool smaller = net.tensor(ops->part).shape != net.tensor(ops->full).shape;
+  return (smaller && with_broadcast(builder, node, *ops, algorithm::binary_min)) || compile_nary(builder, group);
 }
 
 }  // namespace bitplan

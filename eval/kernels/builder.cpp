@@ -90,6 +90,20 @@ Operand ProgramBuilder::layer_as(LayerId layer, const Layout& layout) {
   return in_layout(layer_native(layer), &TensorState::layer_copies, network().layer(layer).input, layout);
 }
 
+Operand ProgramBuilder::layer_unquantized(LayerId layer, const Layout& layout) {
+  const TensorId tensor = network().layer(layer).input;
+  TensorState& s = state(tensor);
+  const SiteId id = site_of_tensor_[static_cast<std::size_t>(tensor)];
+  if (integers_.parts || !s.quantization || !(value(s.native).layout == layout)) return layer_as(layer, layout);
+  const Site& site = network().site(id);
+  if (site.layers.size() != 1 || !site.products.empty()) return layer_as(layer, layout);
+  auto tap = std::make_unique<SiteStep>(engine(), id, s.native, s.native, layout, SiteStep::Quantizer::reader);
+  program_.steps[*s.quantization] = {std::move(tap), {s.native}, {}};
+  s.quantization.reset();
+  s.layer_input = {.value = s.native, .site = id};
+  return s.layer_input;
+}
+
 Operand ProgramBuilder::in_layout(const Operand& base, std::vector<ValueId> TensorState::*copies, TensorId tensor,
                                   const Layout& layout) {
   if (value(base.value).layout == layout) return base;
@@ -279,6 +293,7 @@ void ProgramBuilder::add(std::unique_ptr<const Step> step, const std::vector<Ope
     if (operand.value != kNoValue) s.reads.push_back(operand.value);
     if (operand.quantized != kNoValue) s.reads.push_back(operand.quantized);
     if (operand.weight >= 0) s.layers.push_back(operand.weight);
+    if (operand.bias >= 0 && operand.bias != operand.weight) s.layers.push_back(operand.bias);
     if (operand.site >= 0) s.sites.push_back(operand.site);
   }
   program_.steps.push_back(std::move(s));
@@ -322,7 +337,7 @@ bool ProgramBuilder::only_layers_read(TensorId tensor) const {
   return std::ranges::all_of(net.tensor(tensor).consumers, [&](NodeId node) { return reads_quantized(node, tensor); });
 }
 
-void ProgramBuilder::define(TensorId tensor, ValueId id) {
+void ProgramBuilder::define(TensorId tensor, ValueId id, bool on_store) {
   TensorState& s = states_[static_cast<std::size_t>(tensor)];
   assert(s.native == kNoValue);
   s.native = id;
@@ -340,8 +355,18 @@ void ProgramBuilder::define(TensorId tensor, ValueId id) {
     quantized = make(value(id).layout);
     s.layer_input = {.value = id, .site = site, .quantized = quantized};
   }
-  add(std::make_unique<SiteStep>(engine(), site, id, quantized, value(id).layout), {{.value = id}}, {quantized});
+  const auto by = on_store ? SiteStep::Quantizer::producer : SiteStep::Quantizer::pass;
+  add(std::make_unique<SiteStep>(engine(), site, id, quantized, value(id).layout, by), {{.value = id}}, {quantized});
   program_.steps.back().sites.push_back(site);
+  if (!on_store) s.quantization = program_.steps.size() - 1;
+}
+
+SiteId ProgramBuilder::site_on_store(TensorId tensor) const {
+  const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
+  if (site < 0 || integers_.parts || !only_layers_read(tensor)) return -1;
+  const bool floats = std::ranges::all_of(network().site(site).layers,
+                                          [&](LayerId id) { return integer_form(id) == IntegerForm::none; });
+  return floats ? site : -1;
 }
 
 bool ProgramBuilder::is_blocked(TensorId tensor) const {
@@ -410,6 +435,13 @@ void ProgramBuilder::pack(LayerId layer, const Layout& onnx, const Layout& packe
   const Tensor* values = constant(network().layer(layer).weight);
   packing.shape = values->shape();
   packing.weight = pack_weight(packing, engine(), values->values<float>());
+}
+
+Operand ProgramBuilder::bias(LayerId layer, std::vector<float> values) {
+  const Layout layout = plain_layout({static_cast<std::int64_t>(values.size())});
+  const ValueId constant = make_constant(layout, values);
+  program_.layers[static_cast<std::size_t>(layer)].bias = std::move(values);
+  return {.value = constant, .bias = layer};
 }
 
 void ProgramBuilder::keep_plain(LayerId layer) {

@@ -38,6 +38,10 @@ class ProgramBuilder {
   /// The input of a layer: the quantized values when the candidate quantizes the site.
   Operand layer_native(LayerId layer);
   Operand layer_as(LayerId layer, const Layout& layout);
+  /// The same for a kernel that can quantize its input as it reads: float values with the site of which to take the
+  /// quantizer when nobody else wants the quantized ones, layer_as() otherwise. To be called once, when the kernel is
+  /// sure to be used.
+  Operand layer_unquantized(LayerId layer, const Layout& layout);
   static Operand weight(LayerId layer) { return {.weight = layer}; }
   /// An input of a product of two computed tensors: quantized when the tensor's site says so for this node.
   Operand product_plain(NodeId product, TensorId tensor);
@@ -77,8 +81,12 @@ class ProgramBuilder {
   /// A oneDNN primitive with user-managed scratch memory.
   void add(const dnnl::primitive& primitive, const Layout& scratch, std::vector<Argument> reads,
            const std::vector<Argument>& writes);
-  /// The tensor's values are now in `value`. Adds tap and quantization when it is an activation site.
-  void define(TensorId tensor, ValueId value);
+  /// The tensor's values are now in `value`. Adds tap and quantization when it is an activation site. `on_store`: the
+  /// kernel quantizes them itself, but when there is a tap.
+  void define(TensorId tensor, ValueId value, bool on_store = false);
+  /// The site of which a kernel that makes `tensor` in memory of its own may take the quantizer as it stores: nobody
+  /// reads the float values. -1: none.
+  SiteId site_on_store(TensorId tensor) const;
   /// Its values were made in blocks of channels or channels last.
   bool is_blocked(TensorId tensor) const;
   /// The tensor's values lie scattered in another value (a transposed, sliced or repeated view). They are copied when a
@@ -90,6 +98,8 @@ class ProgramBuilder {
   Layout weight_layout(LayerId layer, const Dims& dims) const;
   /// The kernel of `layer` reads its weight in `packed`, brought there from `onnx`, times `factor`.
   void pack(LayerId layer, const Layout& onnx, const Layout& packed, float factor = 1);
+  /// The bias argument of `layer`'s kernel: these values by channel, or those that come with a candidate's weight.
+  Operand bias(LayerId layer, std::vector<float> values);
   /// The kernel of `layer` reads its weight as in the ONNX file.
   void keep_plain(LayerId layer);
 
@@ -106,6 +116,7 @@ class ProgramBuilder {
     std::vector<ValueId> layer_copies;
     std::array<ValueId, 2> codes{kNoValue, kNoValue};  ///< channels last, row-major
     std::optional<StridedOperand> strided;  ///< until it is copied into `native`
+    std::optional<std::size_t> quantization;  ///< the step that is a pass for nothing else
   };
 
   TensorState& state(TensorId tensor);

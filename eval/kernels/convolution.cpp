@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "eval/kernels/convolution_plan.hpp"
+#include "eval/kernels/depthwise.hpp"
 #include "eval/kernels/integer_convolution.hpp"
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/post_ops.hpp"
@@ -21,10 +22,8 @@ struct Way {
 Forward::primitive_desc describe(const ConvolutionPlan& plan, const Way& way, const Layout& weights,
                                  const dnnl::primitive_attr& attributes, const dnnl::engine& engine) {
   const auto kind = dnnl::prop_kind::forward_inference;
-  const auto desc = plan.bias ? Forward::desc(kind, way.algorithm, way.source, weights, any_layout({plan.target[1]}),
-                                              way.target, plan.strides, plan.dilations, plan.pad_begin, plan.pad_end)
-                              : Forward::desc(kind, way.algorithm, way.source, weights, way.target, plan.strides,
-                                              plan.dilations, plan.pad_begin, plan.pad_end);
+  const Forward::desc desc(kind, way.algorithm, way.source, weights, plain_layout({plan.target[1]}), way.target,
+                           plan.strides, plan.dilations, plan.pad_begin, plan.pad_end);
   return Forward::primitive_desc(desc, attributes, engine, true);
 }
 
@@ -85,16 +84,17 @@ bool compile_convolution(ProgramBuilder& builder, const Group& group) {
   const Layout weights = builder.weight_layout(layer->id, plan.weights);
   const auto way = best_way(plan, builder.value(native.value).plain, weights, builder.engine());
   if (!way) return false;
+  std::vector<float> biases(static_cast<std::size_t>(plan.target[1]));
+  if (bias) std::ranges::copy(bias->values<float>(), biases.begin());
+  if (compile_depthwise(builder, group, *layer, plan, way->source, way->target, biases)) return true;
   const FusedOutput fused = fuse_output(builder, group, way->target, native);
   const auto pd = describe(plan, *way, weights, fused.attributes, builder.engine());
   if (!pd || (is_reference(pd.impl_info_str()) && !group.post_ops.empty())) return false;
 
   std::vector<ProgramBuilder::Argument> arguments{{DNNL_ARG_SRC, builder.layer_as(layer->id, way->source)},
                                                   {DNNL_ARG_WEIGHTS, ProgramBuilder::weight(layer->id)}};
-  if (bias)
-    arguments.push_back(
-        {DNNL_ARG_BIAS, {.value = builder.make_constant(plain_layout({plan.target[1]}), bias->values<float>())}});
   builder.pack(layer->id, plain_layout(plan.weights), pd.weights_desc());
+  arguments.push_back({DNNL_ARG_BIAS, builder.bias(layer->id, std::move(biases))});
   const ValueId out = bind_output(builder, group, fused, way->target, arguments);
   builder.add(Forward(pd), pd.scratchpad_desc(), std::move(arguments), {{DNNL_ARG_DST, {.value = out}}});
   builder.define(output_of(builder, group), out);

@@ -59,17 +59,15 @@ bool compile_conv_transpose(ProgramBuilder& builder, const Group& group) {
   const auto algorithm = dnnl::algorithm::deconvolution_direct;
   const Layout source = any_layout(plan->source), weights = builder.weight_layout(layer->id, plan->weights),
                target = any_layout(plan->target);
-  const auto desc = bias ? Forward::desc(kind, algorithm, source, weights, plain_layout({plan->target[1]}), target,
-                                         plan->strides, plan->dilations, plan->pad_begin, plan->pad_end)
-                         : Forward::desc(kind, algorithm, source, weights, target, plan->strides, plan->dilations,
-                                         plan->pad_begin, plan->pad_end);
+  const Forward::desc desc(kind, algorithm, source, weights, plain_layout({plan->target[1]}), target, plan->strides,
+                           plan->dilations, plan->pad_begin, plan->pad_end);
   const Forward::primitive_desc pd(desc, workspace_attributes(), builder.engine(), true);
   if (!pd) return false;
   std::vector<ProgramBuilder::Argument> arguments{{DNNL_ARG_SRC, builder.layer_as(layer->id, pd.src_desc())},
                                                   {DNNL_ARG_WEIGHTS, ProgramBuilder::weight(layer->id)}};
-  if (bias)
-    arguments.push_back(
-        {DNNL_ARG_BIAS, {.value = builder.make_constant(plain_layout({plan->target[1]}), bias->values<float>())}});
+  std::vector<float> biases(static_cast<std::size_t>(plan->target[1]));
+  if (bias) std::ranges::copy(bias->values<float>(), biases.begin());
+  arguments.push_back({DNNL_ARG_BIAS, builder.bias(layer->id, std::move(biases))});
   builder.pack(layer->id, strided_layout(plan->weights, plan->weight_strides), pd.weights_desc());
   const ValueId y = builder.make(pd.dst_desc());
   builder.add(Forward(pd), pd.scratchpad_desc(), std::move(arguments), {{DNNL_ARG_DST, {.value = y}}});

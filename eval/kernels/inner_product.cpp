@@ -12,7 +12,7 @@ struct ProductPlan {
   std::int64_t m, n, k;
   Layout onnx;
   float factor = 1;         ///< of the weight
-  std::vector<float> bias;  ///< n values or none
+  std::vector<float> bias;  ///< n values; none: zeros
 };
 
 /// What follows the product, as oneDNN attributes: element-wise functions, and a residual sum which overwrites its
@@ -55,18 +55,18 @@ bool compile_product(ProgramBuilder& builder, const Group& group, const Layer& l
   const ProductOutput made = product_output(builder, group, matrix, x);
   const auto kind = dnnl::prop_kind::forward_inference;
   const Layout weights = builder.weight_layout(layer.id, {plan.n, plan.k});
-  const auto desc = plan.bias.empty() ? Forward::desc(kind, source, weights, target)
-                                      : Forward::desc(kind, source, weights, plain_layout({plan.n}), target);
+  const Forward::desc desc(kind, source, weights, plain_layout({plan.n}), target);
   const Forward::primitive_desc pd(desc, made.attributes, builder.engine(), true);
   if (!pd || (is_reference(pd.impl_info_str()) && !group.post_ops.empty())) return false;
 
   std::vector<ProgramBuilder::Argument> arguments{{DNNL_ARG_SRC, x},
                                                   {DNNL_ARG_WEIGHTS, ProgramBuilder::weight(layer.id)}};
-  if (!plan.bias.empty())
-    arguments.push_back({DNNL_ARG_BIAS, {.value = builder.make_constant(plain_layout({plan.n}), plan.bias)}});
   if (made.addend.value != kNoValue && !made.in_place)
     arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(made.position) | DNNL_ARG_SRC_1, made.addend});
   builder.pack(layer.id, plan.onnx, pd.weights_desc(), plan.factor);
+  auto bias = plan.bias;
+  bias.resize(static_cast<std::size_t>(plan.n));
+  arguments.push_back({DNNL_ARG_BIAS, builder.bias(layer.id, std::move(bias))});
   const ValueId y = made.in_place ? builder.overwrite(made.addend.value, matrix) : builder.make(target);
   builder.add(Forward(pd), pd.scratchpad_desc(), std::move(arguments), {{DNNL_ARG_DST, {.value = y}}});
   builder.define(output, builder.view(y, builder.network().tensor(output).shape));

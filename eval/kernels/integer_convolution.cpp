@@ -23,11 +23,13 @@ struct Numbers {
   ValueId step = kNoValue, zero = kNoValue;   ///< 1 / scale and zero point of the codes written
 };
 
-/// The values that the group's Relu and Clip let through; nothing when it does anything else.
+/// The values that the group's Relu and Clip let through, besides a bound by channel at its end; nothing when it does
+/// anything else.
 std::optional<Clamp> clamp_by(const Group& group) {
   Clamp clamp;
   for (const PostOp& op : group.post_ops) {
-    if (op.addend != kNoTensor) return std::nullopt;
+    const bool is_last = &op == &group.post_ops.back();
+    if (op.addend != kNoTensor || (op.cap != kNoTensor && !is_last)) return std::nullopt;
     for (const Eltwise& f : op.eltwise) {
       const bool relu = f.algorithm == algorithm::eltwise_relu && f.alpha == 0;
       if (!relu && f.algorithm != algorithm::eltwise_clip) return std::nullopt;
@@ -46,6 +48,7 @@ struct IntegerWork {
   std::optional<Clamp> clamp;  ///< codes only: all that happens to them, so that it can happen to the codes
   std::vector<float> bias;     ///< by channel
   Numbers numbers;
+  std::span<const float> caps{};  ///< with clamp: a bound by channel besides; may be empty
 };
 
 class IntegerStep final : public Step {
@@ -78,7 +81,8 @@ class IntegerStep final : public Step {
     float* scales = at(frame, work_.numbers.scale);
     float* biases = at(frame, work_.numbers.bias);
     for (std::size_t c = 0; c < weight.scales.size(); ++c) {
-      const double b = work_.bias[c] + offset * step;
+      const double added = weight.added.empty() ? 0 : weight.added[c];
+      const double b = work_.bias[c] + added + offset * step;
       const double scale = usable(static_cast<double>(input.scale) * weight.scales[c], b);
       scales[c] = static_cast<float>(scale / step);
       biases[c] = static_cast<float>(b / scale - taken_out * weight.sums[c]);
@@ -103,6 +107,8 @@ class IntegerStep final : public Step {
     const auto code = [&](float v) { return std::clamp(std::nearbyint(v * inverse) + zero, 0.0F, levels); };
     if (n.low != kNoValue) *at(frame, n.low) = code(work_.clamp->low);
     if (n.high != kNoValue) *at(frame, n.high) = work_.clamp ? code(work_.clamp->high) : levels;
+    for (std::size_t c = 0; c < work_.caps.size(); ++c)
+      at(frame, n.high)[c] = code(std::clamp(work_.caps[c], work_.clamp->low, work_.clamp->high));
     if (n.step != kNoValue) *at(frame, n.step) = inverse;
     if (n.zero != kNoValue) *at(frame, n.zero) = zero;
   }
@@ -169,6 +175,8 @@ class IntegerCompiler {
       for (std::size_t c = 0; c < work.bias.size(); ++c) work.bias[c] += row->values<float>()[c];
     work.numbers.scale = chain.number(algorithm::binary_mul, integer_.plan.channels());
     if (codes_site >= 0) work.clamp = clamp_by(group_);
+    if (work.clamp && !group_.post_ops.empty())
+      if (const Tensor* caps = builder_.constant(group_.post_ops.back().cap)) work.caps = caps->values<float>();
     std::optional<ValueId> overwritten;
     if (!work.clamp) overwritten = add_functions(chain);
     if (codes_site >= 0) add_codes(chain, work);
@@ -187,6 +195,9 @@ class IntegerCompiler {
     std::optional<ValueId> overwritten;
     for (const PostOp& op : group_.post_ops) {
       for (const Eltwise& f : op.eltwise) chain.ops.append_eltwise(1, f.algorithm, f.alpha, f.beta);
+      if (op.cap != kNoTensor)
+        chain.operand(algorithm::binary_min, plain_layout(builder_.network().tensor(op.cap).shape),
+                      builder_.plain(op.cap));
       if (op.addend == kNoTensor) continue;
       const ValueId native = builder_.native(op.addend).value;
       if (builder_.dies(op.addend) && is_in_place(native)) {
@@ -218,7 +229,8 @@ class IntegerCompiler {
     const bool by_saturation = work.clamp && builder_.full_bytes() && *work.clamp == bounds;
     if (by_saturation) return;
     if (work.clamp && work.clamp->low != -kInfinity) work.numbers.low = chain.number(algorithm::binary_max);
-    work.numbers.high = chain.number(algorithm::binary_min);
+    work.numbers.high =
+        chain.number(algorithm::binary_min, work.caps.empty() ? 1 : static_cast<std::int64_t>(work.caps.size()));
   }
 
   void finish(Chain& chain, IntegerWork& work, const dnnl::convolution_forward::primitive_desc& pd, ValueId target) {

@@ -112,10 +112,11 @@ std::optional<IntegerLayer> integer_layer(const Network& network, const Layer& l
   return result;
 }
 
-std::shared_ptr<const PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm form, const WeightView& view,
-                                               const QuantizedWeight& weight, const dnnl::engine& engine) {
+std::shared_ptr<PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm form, const WeightView& view,
+                                         const QuantizedWeight& weight, const dnnl::engine& engine) {
   const auto channels = static_cast<std::size_t>(view.channels);
   const std::size_t parts = weight.scales.size();
+  if (!weight.offsets.empty() || !weight.column_scales.empty() || !weight.float_columns.empty()) return nullptr;
   if (weight.codes.empty() || (parts != 1 && parts != channels) || view.channels != layer.plan.channels())
     return nullptr;
   std::vector<std::int8_t> codes(weight.codes.size());

@@ -54,13 +54,14 @@ struct IntegerPattern {
   std::shared_ptr<const std::vector<std::optional<IntegerLayer>>> layers;  ///< by LayerId
   std::vector<IntegerForm> forms;                                          ///< by LayerId; empty: all float
   bool full_bytes = false;  ///< every quantizer fills its byte, so codes need no bounds
+  bool parts = false;       ///< some site is quantized by parts: in a pass over it, never by the kernels around it
   std::shared_ptr<const Program>
       floats;  ///< all float: layers that stay float share its packed weights; null: this is it
 };
 
 /// Weight codes as the kernel of a layer reads them, for one form; null when they do not fit: scales of groups, a
 /// difference q - z beyond 8 bits, more of them than 32-bit sums of products can hold.
-std::shared_ptr<const PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm form, const WeightView& view,
-                                               const QuantizedWeight& weight, const dnnl::engine& engine);
+std::shared_ptr<PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm form, const WeightView& view,
+                                         const QuantizedWeight& weight, const dnnl::engine& engine);
 
 }  // namespace bitplan

@@ -45,7 +45,7 @@ constexpr std::array kKernels{
     Kernel{"Mish", compile_unary},
     Kernel{"Selu", compile_unary},
     Kernel{"Pow", compile_pow},
-    Kernel{"Min", compile_nary},
+    Kernel{"Min", compile_min},
     Kernel{"Max", compile_nary},
     Kernel{"PRelu", compile_nary},
     Kernel{"Equal", compile_nary},

@@ -41,7 +41,7 @@ CompileKernel compile_unary, compile_pow, compile_nary;                         
 CompileKernel compile_gather;                                                             // gather.cpp
 CompileKernel compile_gelu_pattern;                                                       // eltwise.cpp
 CompileKernel compile_eltwise;                                                            // eltwise.cpp
-CompileKernel compile_add, compile_sub, compile_mul, compile_div;                         // binary.cpp
+CompileKernel compile_add, compile_sub, compile_mul, compile_div, compile_min;            // binary.cpp
 CompileKernel compile_max_pool, compile_average_pool, compile_global_average_pool;        // pooling.cpp
 CompileKernel compile_reduce_mean, compile_reduce_sum;                                    // reduction.cpp
 CompileKernel compile_batch_normalization;                                                // batch_normalization.cpp

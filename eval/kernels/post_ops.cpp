@@ -22,6 +22,10 @@ FusedOutput fuse_output(ProgramBuilder& builder, const Group& group, const Layou
   dnnl::post_ops ops;
   for (const PostOp& op : group.post_ops) {
     for (const Eltwise& f : op.eltwise) ops.append_eltwise(1, f.algorithm, f.alpha, f.beta);
+    if (op.cap != kNoTensor) {
+      fused.caps.emplace_back(ops.len(), op.cap);
+      ops.append_binary(dnnl::algorithm::binary_min, plain_layout(builder.network().tensor(op.cap).shape));
+    }
     if (op.addend == kNoTensor) continue;
     fused.tensor = op.addend;
     fused.position = ops.len();
@@ -41,6 +45,8 @@ FusedOutput fuse_output(ProgramBuilder& builder, const Group& group, const Layou
 ValueId bind_output(ProgramBuilder& builder, const Group& group, const FusedOutput& fused, const Layout& layout,
                     std::vector<ProgramBuilder::Argument>& arguments) {
   const Shape& shape = builder.network().tensor(output_of(builder, group)).shape;
+  for (const auto& [position, cap] : fused.caps)
+    arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1, builder.plain(cap)});
   if (fused.addend == FusedOutput::Addend::in_place) {
     const Operand native = builder.native(fused.tensor);
     const bool same = builder.value(native.value).layout == layout;

@@ -13,6 +13,7 @@ struct FusedOutput {
   Addend addend = Addend::none;
   TensorId tensor = kNoTensor;  ///< what is added
   int position = 0;             ///< of the addition among the post-ops
+  std::vector<std::pair<int, TensorId>> caps{};  ///< bounds by channel, with their positions
 };
 
 /// The attributes for a group whose output has `layout`. The addend of a residual sum is overwritten when that is

@@ -27,6 +27,7 @@ std::byte* Frame::write(ValueId value) const { return arena + program.offsets[st
 
 dnnl_memory_t Frame::memory(const Operand& operand) const {
   if (operand.weight >= 0) return weight(operand.weight).memory.get();
+  if (operand.bias >= 0 && weight(operand.bias).bias) return weight(operand.bias).bias.get();
   return memories[static_cast<std::size_t>(chosen(operand))].get();
 }
 
@@ -42,8 +43,8 @@ std::uint64_t PackedWeight::next_serial() {
   return ++last;
 }
 
-std::shared_ptr<const PackedWeight> pack_weight(const Packing& packing, const dnnl::engine& engine,
-                                                std::span<const float> values) {
+std::shared_ptr<PackedWeight> pack_weight(const Packing& packing, const dnnl::engine& engine,
+                                          std::span<const float> values) {
   auto weight = std::make_shared<PackedWeight>();
   if (!packing.reorder) {
     weight->plain = Tensor::of(packing.shape, values);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "eval/executor.hpp"
@@ -29,6 +30,7 @@ struct Operand {
   SiteId site = -1;
   ValueId quantized = kNoValue;
   LayerId weight = -1;
+  LayerId bias = -1;  ///< `value`, or in its place the bias that comes with the candidate's weight of this layer
 };
 
 struct Program;
@@ -45,8 +47,9 @@ struct Frame {
   const Executor::Tap* tap;
   bool* invalid;  ///< set by steps that would lose a NaN: the outputs become NaN
 
-  const Affine* quantizer(SiteId site) const;  ///< null: float
-  ValueId chosen(const Operand& operand) const { return quantizer(operand.site) ? operand.quantized : operand.value; }
+  const Affine* quantizer(SiteId site) const;  ///< null: float, or by parts
+  bool quantizes(SiteId site) const { return quantizer(site) || candidate.parts(site); }
+  ValueId chosen(const Operand& operand) const { return quantizes(operand.site) ? operand.quantized : operand.value; }
   const PackedWeight& weight(LayerId layer) const;
   const std::byte* read(const Operand& operand) const;  ///< no weight operands
   std::byte* write(ValueId value) const;
@@ -80,6 +83,7 @@ struct Packing {
   dnnl::reorder reorder;                       ///< null: plain
   Layout scratch;                              ///< of the reorder
   std::shared_ptr<const PackedWeight> weight;  ///< of the float network
+  std::optional<std::vector<float>> bias;      ///< of the float network, by channel; nothing: the kernel takes none
 };
 
 /// A network as a list of steps over values, with a place in the arena for each of them. Immutable, shared by threads.
@@ -92,7 +96,7 @@ struct Program {
   std::vector<ValueId> inputs, outputs;  ///< as network.inputs, network.outputs; plain
   std::vector<std::size_t> offsets;      ///< in the arena, by ValueId
   std::size_t arena_bytes = 0;
-  std::size_t naive_bytes = 0;  ///< of an arena where nothing is reused
+  std::size_t naive_bytes = 0;                       ///< of an arena where nothing is reused
   std::shared_ptr<const Checkpoints> checkpoints{};  ///< where a run may begin
 };
 
@@ -104,6 +108,8 @@ class PackedWeight {
   Tensor plain;         ///< for kernels that take ONNX's layout
   dnnl::engine engine;  ///< keeps the engine of `memory` alive
   dnnl::memory memory;
+  dnnl::memory bias;         ///< in place of the float network's; empty: that one
+  std::vector<float> added;  ///< by channel, what is in `bias` besides it; empty: nothing
   // Of 8-bit codes (eval/kernels/integer_layer.hpp), by output channel:
   IntegerForm form = IntegerForm::none;
   std::vector<float> scales;
@@ -113,7 +119,7 @@ class PackedWeight {
   static std::uint64_t next_serial();
 };
 
-std::shared_ptr<const PackedWeight> pack_weight(const Packing& packing, const dnnl::engine& engine,
-                                                std::span<const float> values);
+std::shared_ptr<PackedWeight> pack_weight(const Packing& packing, const dnnl::engine& engine,
+                                          std::span<const float> values);
 
 }  // namespace bitplan

@@ -55,12 +55,12 @@ TEST_CASE("quantize weighs errors with the energy of inputs") {
   const Quantized quantize;
   write_npy(quantize.dir.path / "x.npy", Tensor::of({3, 4}, std::vector<float>(12, 1)));
   CHECK(quantize("int4+wmse --act " + quantize.file("x.npy")).status == 0);
-  const auto unused = quantize("int4 --act " + quantize.file("x.npy"));
-  CHECK(unused.status == 2);
-  CHECK_THAT(unused.err, Catch::Contains("--act is read by range wmse only"));
+  const auto plain = quantize("int4 --json --act " + quantize.file("x.npy"));
+  REQUIRE(plain.status == 0);
+  CHECK(nlohmann::json::parse(plain.out).contains("output_mse"));
   const auto missing = quantize("int4+wmse");
-  CHECK(missing.status == 3);
-  CHECK_THAT(missing.err, Catch::Contains("w.npy: range wmse needs the energy of the layer's input"));
+  CHECK(missing.status == 2);
+  CHECK_THAT(missing.err, Catch::Contains("choice int4+wmse needs the inputs of the weight: --act FILE.npy"));
   write_npy(quantize.dir.path / "x.npy", Tensor::of({3, 5}, std::vector<float>(15, 1)));
   CHECK_THAT(quantize("int4+wmse --act " + quantize.file("x.npy")).err,
              Catch::Contains("has shape 3x5; its last dimension must be 4"));
@@ -83,4 +83,103 @@ TEST_CASE("quantize makes a group longer than the axis the axis, and keeps zeros
   CHECK(json["parts"] == 2);
   CHECK(json["mse"] == 0);
   CHECK(json["sqnr_db"].is_null());
+}
+
+namespace {
+
+/// A weight [6, 20] and 50 inputs [50, 20] of it, correlated and with a mean.
+struct WithInputs : Quantized {
+  std::vector<float> x;
+  WithInputs() : Quantized(weights(), {6, 20}) {
+    for (int t = 0; t < 50; ++t)
+      for (int c = 0; c < 20; ++c)
+        x.push_back(static_cast<float>(std::sin(0.7 * t) + 0.4 * std::cos(1.3 * t * (c + 1)) + (c == 4 ? 6 : 0.5)));
+    write_npy(dir.path / "x.npy", Tensor::of({5, 10, 20}, x));
+  }
+  static std::vector<float> weights() {
+    std::vector<float> w;
+    for (int i = 0; i < 120; ++i) w.push_back(static_cast<float>(std::sin(1.7 * i) + 0.3 * std::cos(0.31 * i * i)));
+    return w;
+  }
+  nlohmann::json json(const std::string& choice) const {
+    const auto outcome = (*this)(choice + " --json --act " + file("x.npy"));
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    return nlohmann::json::parse(outcome.out);
+  }
+  /// E (w' x + b - w x)^2 over inputs and channels, of what stands in out/.
+  double output_error() const {
+    const Tensor values = read_npy(file("out/values.npy"));
+    const std::vector<float> written(values.values<float>().begin(), values.values<float>().end()), w = weights();
+    std::vector<float> bias(6);
+    if (std::filesystem::exists(file("out/bias.npy"))) {
+      const auto read = read_npy(file("out/bias.npy"));
+      bias.assign(read.values<float>().begin(), read.values<float>().end());
+    }
+    double sum = 0;
+    for (std::size_t t = 0; t < 50; ++t)
+      for (std::size_t r = 0; r < 6; ++r) {
+        double error = static_cast<double>(bias[r]);
+        for (std::size_t c = 0; c < 20; ++c)
+          error += (static_cast<double>(written[r * 20 + c]) - w[r * 20 + c]) * x[t * 20 + c];
+        sum += error * error;
+      }
+    return sum / 50 / 6;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("quantize rounds by the inputs, adds a bias, and says the error of the outputs") {
+  const WithInputs quantize;
+  const double nearest = quantize.json("int3")["output_mse"].get<double>();
+  CHECK(nearest == Approx(quantize.output_error()).epsilon(1e-3));
+  const auto json = quantize.json("int3+gptq+bias");
+  CHECK(json["choice"] == "int3+gptq+bias");
+  CHECK(json["output_mse"].get<double>() == Approx(quantize.output_error()).epsilon(1e-2));
+  CHECK(json["output_mse"].get<double>() < 0.7 * nearest);
+  CHECK(json["output_energy"].get<double>() > json["output_mse"].get<double>());
+  CHECK(json["stored_bits"] == 120 * 3 + 6 * 32 + 6 * 32);
+  CHECK(read_npy(quantize.file("out/bias.npy")).size() == 6);
+}
+
+TEST_CASE("quantize writes zero points between codes, column scales and columns in float") {
+  const WithInputs quantize;
+  quantize.json("int3:g10+hqq");
+  CHECK(read_npy(quantize.file("out/offsets.npy")).size() == 12);
+  const auto json = quantize.json("int4+awq+outliers5");
+  CHECK(read_npy(quantize.file("out/column_scales.npy")).size() == 20);
+  CHECK(read_npy(quantize.file("out/float_columns.npy")).integers() == std::vector<std::int64_t>{4});
+  CHECK(json["stored_bits"] == 120 * 4 + 6 * 32 + 20 * 32 + 6 * (16 - 4) + 32);
+}
+
+TEST_CASE("quantize takes every rounding that the list of roundings shows") {
+  const WithInputs quantize;
+  const auto listed = run("list roundings --json");
+  INFO(listed.err);
+  REQUIRE(listed.status == 0);
+  const auto names = nlohmann::json::parse(listed.out)["roundings"];
+  CHECK(names.size() > 10);
+  for (const auto& entry : names) {
+    const auto name = entry["name"].get<std::string>();
+    INFO(name);
+    CHECK_FALSE(entry["summary"].get<std::string>().empty());
+    const std::string format = name == "trained" ? "ttq" : name == "billm" ? "binary:g10" : "int4";
+    CHECK(quantize.json(format + "+" + name)["choice"] == (name == "nearest" ? format : format + "+" + name));
+  }
+}
+
+TEST_CASE("quantize names what is wrong with its inputs") {
+  const WithInputs quantize;
+  const auto with = [&](const Tensor& inputs) {
+    write_npy(quantize.dir.path / "y.npy", inputs);
+    return quantize("int4+gptq --act " + quantize.file("y.npy")).err;
+  };
+  CHECK_THAT(quantize("int4+gptq").err,
+             Catch::Contains("choice int4+gptq needs the inputs of the weight: --act FILE.npy"));
+  CHECK_THAT(with(Tensor::of({2, 19}, std::vector<float>(38, 1))),
+             Catch::Contains("has shape 2x19; its last dimension must be 20"));
+  CHECK_THAT(with(Tensor::of({0, 20}, std::vector<float>())), Catch::Contains("y.npy of shape 0x20 is empty"));
+  CHECK_THAT(with(Tensor::of({1, 20}, std::vector<float>(20, NAN))), Catch::Contains("y.npy: "));
+  CHECK(quantize("int4+gptq --act " + quantize.file("none.npy")).status == 3);
 }

@@ -274,9 +274,7 @@ TEST_CASE("roles that were not given, and choices that activations cannot have, 
   CHECK_FALSE(evaluator.has_labels(Role::holdout));
   CHECK_THROWS_WITH(evaluator.measure(Assignment(4, kFloat), Role::holdout, {0, 0}), "data.holdout is not given");
   CHECK_THROWS_WITH(evaluator.data_fingerprint(Role::holdout), "data.holdout is not given");
-  CHECK_THROWS_WITH(evaluator.activation_quantizer(2, choices.w8),  // a weight's choice: by channel
-                    "activation 'x': choice 'int8': activations are quantized per tensor; channel and group are not "
-                    "supported yet");
+  CHECK_THROWS_WITH(evaluator.activation_quantizer(2, choices.w8), "activation 'x': choice 'int8' is a weight's");
   auto spec = spec_with(samples.spec());
   spec.calibration = {};
   Evaluator uncalibrated(mlp(4), choices.table, spec);
@@ -329,25 +327,27 @@ TEST_CASE("packed weights are made once and kept within their bound, the last us
   const Executor executor(net);
   const Choices choices;
   const std::vector<std::optional<Affine>> floats(4);
-  WeightCache cache(executor, *choices.table, Arithmetic::automatic, std::size_t{1} << 20);
+  PreparedWeights prepared(executor, nullptr, {});
+  std::vector<Executor::WorkspacePtr> one(1), two(2);
+  WeightCache cache(executor, *choices.table, prepared, Arithmetic::automatic, std::size_t{1} << 20);
   const Assignment a{choices.w3, choices.w8, kFloat, kFloat}, b{kFloat, choices.w3, kFloat, kFloat};
-  const auto first = cache.get(a, floats, 2, nullptr);
+  const auto first = cache.get(a, floats, two, nullptr);
   REQUIRE(first.size() == 2);
   CHECK(cache.kept_bytes() == Executor::bytes(*first[0]) + Executor::bytes(*first[1]));
-  CHECK(cache.get(a, floats, 2, nullptr) == first);
-  CHECK(cache.get(b, floats, 1, nullptr)[0] == nullptr);
+  CHECK(cache.get(a, floats, two, nullptr) == first);
+  CHECK(cache.get(b, floats, one, nullptr)[0] == nullptr);
 
-  WeightCache small(executor, *choices.table, Arithmetic::automatic,
+  WeightCache small(executor, *choices.table, prepared, Arithmetic::automatic,
                     Executor::bytes(*first[0]) + Executor::bytes(*first[1]));
-  const auto kept = small.get(a, floats, 1, nullptr);
-  small.get({choices.w3, kFloat, kFloat, kFloat}, floats, 1, nullptr);  // layer 0 becomes the last used
-  small.get(b, floats, 1, nullptr);                                     // layer 1 as int3 displaces layer 1 as int8
-  CHECK(small.get({choices.w3, kFloat, kFloat, kFloat}, floats, 1, nullptr)[0] == kept[0]);
-  CHECK(small.get(a, floats, 1, nullptr)[1] != kept[1]);
+  const auto kept = small.get(a, floats, one, nullptr);
+  small.get({choices.w3, kFloat, kFloat, kFloat}, floats, one, nullptr);  // layer 0 becomes the last used
+  small.get(b, floats, one, nullptr);                                     // layer 1 as int3 displaces layer 1 as int8
+  CHECK(small.get({choices.w3, kFloat, kFloat, kFloat}, floats, one, nullptr)[0] == kept[0]);
+  CHECK(small.get(a, floats, one, nullptr)[1] != kept[1]);
   CHECK(small.kept_bytes() <= Executor::bytes(*first[0]) + Executor::bytes(*first[1]));
 
-  WeightCache none(executor, *choices.table, Arithmetic::automatic, 0);
-  CHECK(none.get(a, floats, 1, nullptr)[0] != nullptr);
+  WeightCache none(executor, *choices.table, prepared, Arithmetic::automatic, 0);
+  CHECK(none.get(a, floats, one, nullptr)[0] != nullptr);
   CHECK(none.kept_bytes() == 0);
 }
 
@@ -358,10 +358,12 @@ TEST_CASE("weights are packed as codes where the input is quantized and most mul
   const Affine bytes = affine_from_range(-1, 1, 8, false, false);
   const Assignment both{choices.w3, choices.w8, kFloat, kFloat}, second{kFloat, choices.w8, kFloat, kFloat};
   const std::vector<std::optional<Affine>> floats(4), quantized{std::nullopt, std::nullopt, bytes, bytes};
+  PreparedWeights prepared(executor, nullptr, {});
+  std::vector<Executor::WorkspacePtr> one(1);
   const auto forms = [&](Arithmetic arithmetic, const Assignment& assignment, const auto& activations) {
-    WeightCache cache(executor, *choices.table, arithmetic, std::size_t{1} << 20);
+    WeightCache cache(executor, *choices.table, prepared, arithmetic, std::size_t{1} << 20);
     std::size_t codes = 0;
-    for (const auto& weight : cache.get(assignment, activations, 1, nullptr))
+    for (const auto& weight : cache.get(assignment, activations, one, nullptr))
       codes += weight && Executor::form(*weight) != IntegerForm::none ? 1 : 0;
     return codes;
   };

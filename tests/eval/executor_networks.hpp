@@ -122,6 +122,7 @@ class Builder {
 struct Quantization {
   std::map<LayerId, std::vector<float>> weights;
   std::map<SiteId, Affine> activations;
+  std::map<SiteId, SiteQuantizer> by_parts;
 
   Candidate on(const Executor& executor) const {
     Candidate candidate;
@@ -130,9 +131,41 @@ struct Quantization {
       candidate.weights[static_cast<std::size_t>(layer)] = executor.pack(layer, values);
     candidate.activations.resize(executor.network().sites.size());
     for (const auto& [site, affine] : activations) candidate.activations[static_cast<std::size_t>(site)] = affine;
+    if (!by_parts.empty()) candidate.by_parts.resize(executor.network().sites.size());
+    for (const auto& [site, parts] : by_parts)
+      candidate.by_parts[static_cast<std::size_t>(site)] = std::make_shared<const SiteQuantizer>(parts);
     return candidate;
   }
 };
+
+/// An activation quantized by parts, one element after the other. A token is what has all indices but the channel's in
+/// common.
+inline Tensor by_parts(const SiteQuantizer& q, const Tensor& x) {
+  const auto values = x.values<float>();
+  const std::int64_t channels = q.channels, inner = q.inner;
+  const auto at = [&](std::int64_t o, std::int64_t c, std::int64_t i) {
+    return static_cast<std::size_t>((o * channels + c) * inner + i);
+  };
+  const auto is_float = [&](std::int64_t c) {
+    return std::ranges::count(q.float_channels, static_cast<std::int32_t>(c)) > 0;
+  };
+  Tensor result = Tensor::of(x.shape(), values);
+  for (std::int64_t o = 0; o < std::ssize(values) / channels / inner; ++o)
+    for (std::int64_t i = 0; i < inner; ++i) {
+      float low = 0, high = 0;
+      for (std::int64_t c = 0; c < channels; ++c)
+        if (!is_float(c)) low = std::min(low, values[at(o, c, i)]), high = std::max(high, values[at(o, c, i)]);
+      const Affine token = affine_from_range(low, high, q.bits, q.symmetric, q.narrow);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        if (is_float(c)) continue;
+        const Affine& part = q.kind == Granularity::Kind::token     ? token
+                             : q.kind == Granularity::Kind::channel ? q.parts[static_cast<std::size_t>(c)]
+                                                                    : q.parts.front();
+        fake_quantize_ref(part, values.subspan(at(o, c, i), 1), result.writable<float>().subspan(at(o, c, i), 1));
+      }
+    }
+  return result;
+}
 
 /// The outputs by definition: every node by its reference, layers on quantized inputs and weights.
 inline std::vector<Tensor> by_definition(const Network& net, const std::vector<Tensor>& inputs,
@@ -156,6 +189,9 @@ inline std::vector<Tensor> by_definition(const Network& net, const std::vector<T
           const Tensor x = arguments[i];
           fake_quantize_ref(affine->second, x.values<float>(), arguments[i].writable<float>());
         }
+        const auto parts = q.by_parts.find(net.input_site[static_cast<std::size_t>(layer.id)]);
+        if (node.inputs[i] == layer.input && parts != q.by_parts.end())
+          arguments[i] = by_parts(parts->second, arguments[i]);
       }
     }
     for (const Site& site : net.sites) {
@@ -167,6 +203,10 @@ inline std::vector<Tensor> by_definition(const Network& net, const std::vector<T
         fake_quantize_ref(affine->second, x.values<float>(), arguments[i].writable<float>());
       }
     }
+    for (const auto& [id, parts] : q.by_parts)
+      for (std::size_t i = 0; i < arguments.size(); ++i)
+        if (node.inputs[i] == net.site(id).tensor && std::ranges::count(net.site(id).products, static_cast<NodeId>(n)))
+          arguments[i] = by_parts(parts, arguments[i]);
     std::vector<const Tensor*> pointers;
     for (std::size_t i = 0; i < arguments.size(); ++i) pointers.push_back(node.inputs[i] < 0 ? nullptr : &arguments[i]);
     const auto results = find_operator(node.op)->evaluate(node, pointers);

@@ -97,8 +97,14 @@ std::shared_ptr<const Network> everything() {
   const TensorId x = b.input({3, 3, 12, 12});
   const TensorId six = b.constant(Tensor::of<float>({}, std::vector<float>{6})),
                  zero = b.constant(Tensor::of<float>({}, std::vector<float>{0}));
-  const TensorId a = b.op("Relu", {b.conv(x, 20)});
-  const TensorId c = b.op("Relu", {b.op("Add", {b.conv(b.op("Clip", {b.conv(a, 24), zero, six}), 20), a})});
+  const auto bounds = [&](std::int64_t channels) {  // by channel, of which some cut off
+    std::vector<float> row(static_cast<std::size_t>(channels));
+    for (std::size_t i = 0; i < row.size(); ++i) row[i] = 0.3F + 0.4F * static_cast<float>(i % 7);
+    return b.constant(Tensor::of<float>({1, channels, 1, 1}, row));
+  };
+  const TensorId a = b.op("Min", {b.op("Relu", {b.conv(x, 20)}), bounds(20)});
+  const TensorId capped = b.op("Min", {b.op("Clip", {b.conv(a, 24), zero, six}), bounds(24)});
+  const TensorId c = b.op("Relu", {b.op("Add", {b.conv(capped, 20), a})});
   const TensorId d = b.op("Add", {b.conv(c, 40, {3, 2, 1, 1}), b.conv(c, 40, {1, 2, 0, 1})});
   const TensorId e = b.op("HardSwish", {b.conv(d, 40, {3, 1, 1, 40})});
   const TensorId f = b.op(

@@ -18,6 +18,14 @@ using Json = nlohmann::json;
 
 namespace {
 
+/// As a layer that shares its tensor with others is quantized: as the first of them.
+QuantizedWeight quantized(const Network& network, LayerId layer, const Choice& choice) {
+  const auto& site = network.site(network.weight_site[static_cast<std::size_t>(layer)]);
+  const Layer& first = network.layer(site.layers.front());
+  return quantize_weight(network.tensor(first.weight).constant->values<float>(),
+                         WeightView::of(first.weight_shape, first.channel_axis), choice);
+}
+
 struct Fixture {
   test::Folder folder{"plan"};
   const std::filesystem::path& dir = folder.path;
@@ -43,7 +51,8 @@ struct Fixture {
     plan.objective = "minimize kl";
     plan.kind = "mixed";
     plan.layers = plan_layers(*network, *choices, *costs, assignment,
-                              [](SiteId, ChoiceId) { return affine_from_range(0, 6, 8, false, false); });
+                              {[](SiteId, ChoiceId) { return SiteQuantizer::of(affine_from_range(0, 6, 8, false, false)); },
+                               [&](LayerId layer, ChoiceId choice) { return quantized(*network, layer, (*choices)[choice]); }});
     plan.provenance = {{"seed", "1"}};
     return plan;
   }
@@ -73,7 +82,7 @@ TEST_CASE("operands of attention products are in the plan, which says when they 
   assignment.push_back(f.assignment.back());
   auto plan = f.plan();
   plan.products = plan_products(network, *f.choices, assignment,
-                                [](SiteId, ChoiceId) { return affine_from_range(0, 6, 8, false, false); });
+                                [](SiteId, ChoiceId) { return SiteQuantizer::of(affine_from_range(0, 6, 8, false, false)); });
   REQUIRE(plan.products.size() == 1);
   CHECK(plan.products[0].nodes == std::vector<std::string>{"conv2"});
   write_plan(f.dir / "plan.json", plan);
@@ -84,6 +93,42 @@ TEST_CASE("operands of attention products are in the plan, which says when they 
   write_plan(f.dir / "without.json", f.plan());
   CHECK_THROWS_WITH(assignment_of(read_plan(f.dir / "without.json"), network, *f.choices),
                     Catch::Matchers::Contains("has no choice for 'q', an operand of an attention product"));
+}
+
+TEST_CASE("activations by channel, by token and with outliers are in the plan and read back") {
+  Fixture f;
+  const auto a = ChoiceDefaults::activations();
+  const std::vector<std::string> labels{"int8:channel", "int6:token+symmetric+outliers1", "int4+outliers30"};
+  for (std::size_t i = 0; i < 3; ++i)
+    f.assignment[static_cast<std::size_t>(f.network->input_site[i])] = f.choices->add(parse_choice(labels[i], a, a));
+  f.costs = std::make_unique<CostModel>(f.network, f.choices, std::map<std::string, std::filesystem::path>{});
+  Plan plan = f.plan();
+  const std::vector<Affine> many(100, affine_from_range(-1, 3, 8, false, false));
+  SiteQuantizer channels{.kind = Granularity::Kind::channel, .axis = 1, .channels = 100, .parts = many};
+  plan.layers[0].activation->quantizer = channels;
+  plan.layers[1].activation->quantizer =
+      SiteQuantizer{.kind = Granularity::Kind::token, .axis = 1, .channels = 4, .float_channels = {2}};
+  auto outliers = SiteQuantizer::of(many.front());
+  outliers.axis = 1;
+  outliers.float_channels = {1, 3};
+  plan.layers[2].activation->quantizer = outliers;
+  write_plan(f.dir / "plan.json", plan);
+  CHECK(assignment_of(read_plan(f.dir / "plan.json"), *f.network, *f.choices) == f.assignment);
+  std::ifstream file(f.dir / "plan.json");
+  const auto layers = nlohmann::json::parse(file)["layers"];
+  const auto by_channel = layers[0]["activation"], token = layers[1]["activation"], tensor = layers[2]["activation"];
+  CHECK(by_channel["granularity"] == "channel");
+  CHECK(by_channel["axis"] == 1);
+  CHECK(by_channel["scale"]["npz"] == "layers.0.activation.scale");
+  CHECK(read_npz(f.dir / "plan.npz").at("layers.0.activation.zero_point").shape() == Shape{100});
+  CHECK(token["granularity"] == "token");
+  CHECK(token["choice"] == "int6:token+symmetric+outliers1");
+  CHECK(token["signed"] == true);
+  CHECK(token["outliers"] == std::vector<int>{2});
+  CHECK_FALSE(token.contains("scale"));
+  CHECK(tensor["granularity"] == "tensor");
+  CHECK(tensor["outliers"] == std::vector<int>{1, 3});
+  CHECK(tensor["scale"].size() == 1);
 }
 
 TEST_CASE("layers that share a weight have the scales of its first layer, along their own axis") {
@@ -105,7 +150,9 @@ TEST_CASE("layers that share a weight have the scales of its first layer, along 
   const CostModel costs(shared, choices, {});
   Assignment assignment(network.sites.size(), kFloat);
   assignment[0] = int4;
-  const auto layers = plan_layers(network, *choices, costs, assignment, [](SiteId, ChoiceId) { return Affine(); });
+  const auto layers = plan_layers(network, *choices, costs, assignment,
+                                  {[](SiteId, ChoiceId) { return SiteQuantizer(); },
+                                   [&](LayerId layer, ChoiceId choice) { return quantized(network, layer, (*choices)[choice]); }});
   REQUIRE(layers.size() == 2);
   CHECK(layers[0].weight.scales.size() == 6);
   CHECK(layers[1].weight.scales == layers[0].weight.scales);

@@ -42,7 +42,7 @@ TEST_CASE("activations are float or integers of 2 to 8 bits") {
     else
       CHECK_THROWS_WITH(activation(name), "'" + name + "' is not a choice: activations are integers of 2 to 8 bits");
   }
-  CHECK_THROWS_WITH(activation("int8+gain"), "'int8+gain' is not a choice: gain is for weights");
+  CHECK_THROWS_WITH(activation("int8+gain"), "'int8+gain' is not a choice: gain, rounding, awq and bias are for weights");
 }
 
 TEST_CASE("formats other than integers have their own granularity and no clipping unless said otherwise") {
@@ -181,11 +181,12 @@ TEST_CASE("an unknown format is an error that lists the known ones") {
 TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
   const auto error = [](const std::string& text) { return "'" + text + "' is not a choice: "; };
   const std::string modifiers =
-      "known: affine, symmetric, narrow, gain, scaleN, absmax, minmax, percentile, mse, grid, lp, wmse, octav, "
-      "halfstep, noclip, pow2, pow2_mse";
+      "known: affine, symmetric, narrow, gain, scaleN, awq, outliersP, bias, absmax, minmax, percentile, mse, grid, lp, "
+      "wmse, octav, halfstep, noclip, pow2, pow2_mse, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
+      "gptq, gptq:actorder, gptq:descent, adaround, flexround, signround, trained, billm";
   CHECK_THROWS_WITH(weight("int4+hq"), error("int4+hq") + "'hq' is not a modifier; " + modifiers);
   CHECK_THROWS_WITH(weight("int4+"), error("int4+") + "'' is not a modifier; " + modifiers);
-  const std::string granularities = "is not a granularity; known: tensor, channel, gN for groups of N";
+  const std::string granularities = "is not a granularity; known: tensor, channel, token, gN for groups of N";
   CHECK_THROWS_WITH(weight("int4:row"), error("int4:row") + "'row' " + granularities);
   CHECK_THROWS_WITH(weight("int4:"), error("int4:") + "'' " + granularities);
   for (const std::string count : {"0", "-1", "", "x", "6 4", "64x", "1048577", "99999999999999999999"})
@@ -205,9 +206,35 @@ TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
                       error("int4+percentile" + percentile) + "the percentile must be 50 to 100");
 }
 
-TEST_CASE("activations have one scale and the range of their observer: other words are errors") {
-  CHECK_THROWS_WITH(activation("int8:channel"), "'int8:channel' is not a choice: activations have granularity tensor");
-  CHECK_THROWS_WITH(activation("int8:g32"), "'int8:g32' is not a choice: activations have granularity tensor");
+TEST_CASE("activations are cut into channels or tokens, and may keep outlier channels in float") {
+  for (const std::string label :
+       {"int8:channel", "int4:token", "int8+outliers1", "int6:token+outliers0.5", "int4:token+symmetric+narrow"}) {
+    const Choice choice = activation(label);
+    CHECK(choice.label == label);
+    CHECK(choice.activation);
+    CHECK_FALSE(choice.is_prepared());
+  }
+  CHECK(activation("int4:token+outliers2").granularity.kind == Granularity::Kind::token);
+  CHECK(activation("int4:token+outliers2").outliers == 2);
+  CHECK_FALSE(weight("int8").activation);
+  CHECK_FALSE(activation("int8:channel+symmetric") == weight("int8"));
+  ChoiceDefaults tokens = kActivations;
+  tokens.granularity.kind = Granularity::Kind::token;
+  CHECK(parse_choice("int8", tokens, kActivations).label == "int8:token");
+  CHECK(parse_choice("int8:tensor", tokens, kActivations).label == "int8");
+}
+
+TEST_CASE("activations have the range of their observer or their own: other words are errors") {
+  const std::string groups = "activations have granularity tensor, channel or token";
+  CHECK_THROWS_WITH(activation("int8:g32"), "'int8:g32' is not a choice: " + groups);
+  CHECK_THROWS_WITH(activation("int8:channel+outliers1"),
+                    "'int8:channel+outliers1' is not a choice: outliers are for granularity tensor and token: each "
+                    "channel has a scale of its own");
+  CHECK_THROWS_WITH(activation("int8:token+mse"),
+                    "'int8:token+mse' is not a choice: a token's range is that of its own values, without a range method");
+  CHECK_THROWS_WITH(activation("int8:token+bias"),
+                    "'int8:token+bias' is not a choice: gain, rounding, awq and bias are for weights");
+  CHECK_THROWS_WITH(weight("int8:token"), "'int8:token' is not a choice: granularity token is for activations");
   CHECK_THROWS_WITH(activation("int8+minmax"),
                     "'int8+minmax' is not a choice: the observer finds the range of activations");
 }
@@ -244,7 +271,7 @@ TEST_CASE("a wrong choice in YAML is an error with its place") {
   CHECK_THROWS_WITH(from_yaml("{format: int9}"),
                     Catch::Matchers::StartsWith("t.yaml:1:18: choice.format: 'int9' is not a format; known: float, "));
   CHECK_THROWS_WITH(from_yaml("{format: int4, granularity: row}"),
-                    "t.yaml:1:37: choice.granularity: 'row' is not a granularity; known: tensor, channel, group:N");
+                    "t.yaml:1:37: choice.granularity: 'row' is not a granularity; known: tensor, channel, token, group:N");
   CHECK_THROWS_WITH(from_yaml("{format: int4, granularity: group:0}"),
                     "t.yaml:1:37: choice.granularity: a group has 1 to 1048576 elements, not '0'");
   CHECK_THROWS_WITH(
@@ -275,8 +302,11 @@ TEST_CASE("the defaults of an experiment are read from a map of its choices") {
   CHECK(w.narrow);
   CHECK(w.symmetric);
   CHECK(read("{granularity: tensor, symmetric: true}", kActivations).symmetric);
-  CHECK_THROWS_WITH(read("{granularity: channel}", kActivations),
-                    "t.yaml:1:15: granularity: activations have granularity tensor");
+  CHECK(read("{granularity: token}", kActivations).granularity.kind == Granularity::Kind::token);
+  CHECK_THROWS_WITH(read("{granularity: group:8}", kActivations),
+                    "t.yaml:1:15: granularity: activations have granularity tensor, channel or token");
+  CHECK_THROWS_WITH(read("{granularity: token}", kWeights),
+                    "t.yaml:1:15: granularity: granularity token is for activations");
   CHECK_THROWS_WITH(read("{range: mse}", kActivations),
                     "t.yaml:1:9: range: the observer finds the range of activations");
   CHECK_THROWS_WITH(read("{symmetric: false, narrow: true}", kWeights), "t.yaml:1:28: narrow: narrow needs symmetric");

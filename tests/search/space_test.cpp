@@ -278,20 +278,20 @@ TEST_CASE("the space is read strictly, each error at its place") {
   fails("weights: {choices: []}\n", "exp.yaml:1:20: weights.choices: must name at least one choice");
   fails("weights: {choices: [int4, int8, int4]}\n",
         "exp.yaml:1:33: weights.choices[2]: 'int4' stands here for the second time");
-  fails("weights: {choices: [int4, int4+wmse]}\n",
-        "exp.yaml:1:27: weights.choices[1]: range wmse needs the layer's inputs, which only `bitplan quantize --act` "
-        "has");
   fails("weights: {choices: [int4, int9]}\n", "exp.yaml:1:27: weights.choices[1]: 'int9' is not a choice; known: ");
   fails("weights: {choices: int4}\n", "weights.choices: must be a list");
-  fails("weights: {choices: [int4], rounding: adaround}\n",
-        "weights.rounding: 'adaround' is not known; known: nearest");
-  fails("weights: {choices: [int4], compensation: gptq}\n", "weights.compensation: 'gptq' is not known; known: none");
+  fails("weights: {choices: [int4], rounding: adarond}\n", "weights.rounding: 'adarond' is not a rounding; known: nearest, ");
+  fails("weights: {choices: [int4], compensation: gptq}\n",
+        "weights.compensation: 'gptq' is not a compensation; known: none, bias");
   fails("weights: {choices: [int4], granularity: row}\n", "weights.granularity: 'row' is not a granularity");
   fails("weights: {choices: [int4], range: max}\n", "weights.range: 'max' is not a range method");
   fails("weights: {choices: [int4], percentile: 99}\n", "weights.percentile: is read only with range: percentile");
   fails("weights: {choices: [int4], observer: mse}\n", "weights.observer: is not a known key");
-  fails("activations: {choices: [int4], granularity: channel}\n",
-        "exp.yaml:1:45: activations.granularity: activations have granularity tensor, is 'channel'");
+  fails("activations: {choices: [int4], granularity: \"group:8\"}\n",
+        "exp.yaml:1:45: activations.granularity: activations have granularity tensor, channel or token, is 'group:8'");
+  fails("weights: {choices: [int4], granularity: token}\n", "weights.granularity: granularity token is for activations");
+  fails("activations: {choices: [int4, float], granularity: token, observer: mse}\n",
+        "activations.observer: has no effect: a token's range is that of its own values");
   fails("activations: {choices: [int4], observer: msee}\n", "activations.observer: ");
   fails("activations: {choices: [int4], percentile: 99}\n",
         "activations.percentile: is read only with observer: percentile");
@@ -318,6 +318,24 @@ TEST_CASE("settings of a side reach its choices") {
   CHECK(spec.observer.momentum == 0.8);
   CHECK(spec.activation_choices[0].symmetric);
   CHECK(spec.activation_choices[0].narrow);
+}
+
+TEST_CASE("an observer of activations has the settings that it reads, and no others") {
+  const auto fails = [](const std::string& text, const std::string& message) {
+    CHECK_THROWS_WITH(spec_of(text), Contains(message));
+  };
+  for (const ObserverEntry& observer : observers()) {
+    const std::string start = "activations: {choices: [int8], observer: " + std::string(observer.name);
+    CHECK(spec_of(start + "}\n").observer.name == observer.name);
+    if (observer.takes_percentile)
+      CHECK(spec_of(start + ", percentile: 99.5}\n").observer.percentile == 99.5);
+    else
+      fails(start + ", percentile: 99.5}\n", "percentile: is read only with observer: percentile, percentile:nearest");
+    if (observer.takes_momentum)
+      CHECK(spec_of(start + ", momentum: 0.5}\n").observer.momentum == 0.5);
+    else
+      fails(start + ", momentum: 0.5}\n", "momentum: is read only with observer: moving_average, absmax_average");
+  }
 }
 
 TEST_CASE("a uniform plan is written as bits of weights and activations") {

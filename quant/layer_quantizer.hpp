@@ -1,0 +1,50 @@
+#pragma once
+
+#include <span>
+
+#include "quant/input_moments.hpp"
+#include "quant/weight_quantizer.hpp"
+
+namespace bitplan {
+
+/// A layer's weight and what is known of its inputs.
+struct LayerWeight {
+  std::span<const float> values;
+  WeightView view;
+  const LayerMoments* moments = nullptr;  ///< null: nothing
+  int threads = 0;                        ///< results do not depend on it
+};
+
+/// Quantizes a weight by every part of its choice, in this order:
+///
+///   1. outliers    the n = ceil(p k / 100) of the k elements of the reduction whose inputs have the largest magnitude
+///                  keep their weights in float16 (LLM.int8, Dettmers et al. 2022, arXiv:2208.07339; a share in place
+///                  of a threshold, so that the stored bits do not depend on data). Grouped convolutions: the same
+///                  elements in each group.
+///   2. awq         column j is multiplied by s_j before and its values divided by it after; s of awq.hpp, alpha of 0,
+///                  .1 … 1 by output error. s is stored (or folded into what precedes the layer). Not in grouped
+///                  convolutions.
+///   3. grid        format, granularity and range (weight_quantizer.hpp), importance E x^2; gain by row
+///   4. rounding    roundings.hpp, on the layer's moments. With fewer positions than columns second moments do not tell
+///                  noise from signal: for the method's use G + (k / positions) mean(diag G) I stands for G
+///                  (docs/roundings.md). Grouped convolutions: each group by itself.
+///   5. bias        b = E (w . x - w' . xq) by channel (bias_correction.hpp)
+///
+/// Steps 2 to 4 are accepted by the layer's output error L on the calibration data (rounding_problem.hpp, the true G):
+/// awq by the whole layer, gain and rounding row by row. The bias never raises it. hqq looks at no data, so that it
+/// gives the same weight with a bias and without: it is not accepted by L. To steps 2 to 4 the inputs of columns in
+/// float are 0, so that nothing is made up for by weights that are not kept.
+///
+/// Cost: that of the rounding; 11 quantizations and n k^2 for awq. Throws InputError as quantize_weight and the
+/// rounding do, and when a choice that needs data has no moments.
+QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice);
+
+/// E (w . x - w' . xq) by channel, of a weight's values and others in the same order: bias_correction of each group.
+std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
+                                   std::span<const float> values, const LayerMoments& moments);
+
+/// The mean squared output error summed over channels, of values in the weight's own order: L of rounding_problem.hpp,
+/// after the bias. moments must be given.
+double output_error(const LayerWeight& weight, std::span<const float> values, bool with_bias);
+
+}  // namespace bitplan

@@ -1,0 +1,154 @@
+// Choices that need data or long computing, through `search`, `evaluate` and their files.
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "tests/apps/program.hpp"
+#include "tests/catch.hpp"
+
+using namespace bitplan::test;
+using Json = nlohmann::json;
+using Catch::Contains;
+
+namespace {
+
+/// The tiny experiment with choices of which two are prepared.
+std::string recipes(const std::string& search, const std::string& choices = "[int8, int4+gptq+bias, 'int3:g16+hqq']") {
+  auto text = experiment(search);
+  const std::string plain = "[int2, int4, int8]";
+  return text.replace(text.find(plain), plain.size(), choices);
+}
+
+const std::string kStages = "[{method: sensitivity}, {method: greedy, evaluations: 4}, {method: uniform}]";
+constexpr int kLayers = 19;
+
+std::set<std::string> files_in(const std::filesystem::path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename().string());
+  return names;
+}
+
+struct Search {
+  Folder dir;
+  std::string exp;
+  explicit Search(const std::string& name, const std::string& text = recipes("[{method: uniform}]"))
+      : dir("recipes_" + name), exp((dir.path / "exp.yaml").string()) {
+    put(exp, text);
+  }
+  Outcome operator()(const std::string& out, const std::string& more = "", const std::string& launcher = "") const {
+    return run("search " + exp + " --json --out " + (dir.path / out).string() + more, launcher);
+  }
+  std::string trace(const std::string& out, const std::string& more = "", const std::string& launcher = "") const {
+    const auto outcome = (*this)(out, more, launcher);
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    return Json::parse(outcome.out)["trace"].get<std::string>();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a search over prepared weights gives the same trace and the same files on 1 and 2 ranks") {
+  const Search search("ranks", recipes(kStages));
+  const auto alone = search.trace("alone"), two = search.trace("two", "", std::string(kMpirun) + "2");
+  CHECK(alone == two);
+  const auto files = files_in(search.dir.path / "alone/weights");
+  CHECK(files.size() == 2 * kLayers);
+  CHECK(files_in(search.dir.path / "two/weights") == files);
+  for (const auto& file : files)
+    CHECK(content(search.dir.path / "alone/weights" / file) == content(search.dir.path / "two/weights" / file));
+}
+
+TEST_CASE("a plan with prepared weights says codes and biases, and evaluates to its own figures") {
+  const Search search("plan", recipes("[{method: uniform}]", "[int4+gptq+bias]"));
+  const auto outcome = search("run");
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  const auto plan = Json::parse(content(search.dir.path / "run/plans/best.json"));
+  REQUIRE(plan["layers"].size() == kLayers);
+  for (const auto& layer : plan["layers"]) {
+    CHECK(layer["weight"]["rounding"] == "gptq");
+    CHECK(layer["weight"].contains("codes"));
+    CHECK(layer["weight"].contains("bias"));
+  }
+  const auto again =
+      run("evaluate " + search.exp + " --json --plan " + (search.dir.path / "run/plans/best.json").string());
+  REQUIRE(again.status == 0);
+  CHECK(Json::parse(again.out)["losses"]["kl"] == Json::parse(outcome.out)["selection"]["kl"]);
+}
+
+TEST_CASE("a search resumes from weights that are there, gone, damaged, or nowhere to be kept") {
+  const Search search("resume");
+  const auto trace = search.trace("run");
+  const auto weights = search.dir.path / "run/weights";
+  const auto files = files_in(weights);
+  CHECK(search.trace("run", " --resume") == trace);
+  for (const auto& file : files) put(weights / file, "damaged");
+  // Nothing is measured again, but the plan is made from the weights.
+  std::filesystem::remove(search.dir.path / "run/run.db");
+  std::filesystem::remove_all(search.dir.path / "other");
+  std::filesystem::create_directories(search.dir.path / "other");
+  std::filesystem::rename(weights, search.dir.path / "other/weights");
+  const auto damaged = search("other");
+  INFO(damaged.err);
+  REQUIRE(damaged.status == 0);
+  CHECK(Json::parse(damaged.out)["trace"] == trace);
+  CHECK_THAT(damaged.err, Contains("a prepared weight is made again: "));
+  CHECK(files_in(search.dir.path / "other/weights") == files);
+  put(search.dir.path / "nowhere/weights", "a file in the folder's place");
+  const auto nowhere = search("nowhere");
+  REQUIRE(nowhere.status == 0);
+  CHECK(Json::parse(nowhere.out)["trace"] == trace);
+  CHECK_THAT(nowhere.err, Contains("a prepared weight is not kept: "));
+}
+
+TEST_CASE("a run that is killed while weights are made goes on with --resume to the same trace") {
+  const Search search("killed", recipes("[{method: uniform}]", "[int8, 'int4+gptq:descent+bias']"));
+  const auto trace = search.trace("whole");
+  search("killed", "", "timeout -s KILL 0.3");
+  const bool begun = std::filesystem::exists(search.dir.path / "killed/run.db");
+  CHECK(search.trace("killed", begun ? " --resume" : "") == trace);
+}
+
+TEST_CASE("evaluate shows every choice of the space, with and without compensation") {
+  const Search search("each");
+  for (const std::string finish : {"", " --finish bias"}) {
+    const auto outcome = run("evaluate " + search.exp + " --each --json" + finish);
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    const auto plans = Json::parse(outcome.out);
+    REQUIRE(plans.size() == 4);
+    CHECK(plans[0]["plan"] == "float");
+    CHECK(plans[0]["losses"]["kl"].get<double>() == Approx(0).margin(1e-6));
+    std::set<std::string> names;
+    for (const auto& plan : plans) names.insert(plan["plan"].get<std::string>());
+    CHECK(names == std::set<std::string>{"float", "uniform int8/int8", "uniform int4+gptq+bias/int8",
+                                         "uniform int3:g16+hqq/int8"});
+    for (const auto& plan : plans) CHECK(plan["losses"]["kl"].get<double>() < 0.2);
+  }
+}
+
+TEST_CASE("compensation brings the outputs of few bits nearer, on one assignment as in the table of all") {
+  const Search search("compensation", recipes("[{method: uniform}]", "[int3]"));
+  const auto losses = [&](const std::string& options) {
+    const auto outcome = run("evaluate " + search.exp + " --json --on calibration " + options);
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    return Json::parse(outcome.out);
+  };
+  const auto plain = losses("--uniform int3/int8")["losses"];
+  const auto compensated = losses("--uniform int3/int8 --finish bias")["losses"];
+  CHECK(compensated["mse"].get<double>() < plain["mse"].get<double>());
+  CHECK(losses("--each --finish bias")[1]["losses"] == compensated);
+}
+
+TEST_CASE("choices that need data are refused without calibration data") {
+  auto text = recipes("[{method: uniform}]");
+  const auto at = text.find("  calibration:");
+  text.erase(at, text.find('\n', at) - at + 1);
+  text.replace(text.find("  activations: {choices: [int8]}"), 32, "  activations: {choices: [float]}");
+  const Search search("without", text);
+  const auto outcome = search("run");
+  CHECK(outcome.status == 3);
+  CHECK_THAT(outcome.err, Contains("calibration"));
+}
