@@ -18,7 +18,7 @@ int evaluate_command(const EvaluateOptions& options) {
   const auto evaluator = study.make_evaluator(study.prepared_weights());
   const auto begin = std::chrono::steady_clock::now();
   LossSums sums;
-  const FinishSpec spec = finish_named(options.finish);
+  const FinishSpec spec = finish_named(options.finish.empty() ? asked.finish : options.finish);
   Finish finished;
   if (spec.any()) finished = evaluator->finish(asked.assignment, spec);
   const auto chunks = evaluator->measure(asked.assignment, role, {0, evaluator->chunks(role)}, nullptr,

@@ -1,5 +1,7 @@
 #include "apps/experiment.hpp"
 
+#include <algorithm>
+
 #include <set>
 
 #include "search/searcher.hpp"
@@ -79,6 +81,21 @@ const Metric* read_objective(const Yaml& node) {
   }
 }
 
+std::vector<std::string> read_finish(const Yaml& list) {
+  std::vector<std::string> passes;
+  for (const Yaml& item : list.items()) {
+    const std::string pass = item.text();
+    try {
+      finish_named(std::span(&pass, 1));
+    } catch (const InputError& e) {
+      item.fail(e.what());
+    }
+    if (std::find(passes.begin(), passes.end(), pass) != passes.end()) item.fail("'" + pass + "' stands here for the second time");
+    passes.push_back(pass);
+  }
+  return passes;
+}
+
 std::uint64_t read_seed(const Yaml& node) {
   return static_cast<std::uint64_t>(node.integer_in(0, std::int64_t{1} << 53));
 }
@@ -86,8 +103,8 @@ std::uint64_t read_seed(const Yaml& node) {
 }  // namespace
 
 Experiment Experiment::from(const Yaml& document) {
-  document.only({"version", "name", "model", "data", "space", "hardware", "objective", "constraints", "search", "seed",
-                 "run", "output"});
+  document.only({"version", "name", "model", "data", "space", "hardware", "objective", "constraints", "search", "finish",
+                 "seed", "run", "output"});
   if (const auto version = document.at("version"); version.integer() != 1)
     version.fail("is " + version.text() + "; this program reads version 1");
   const auto data = document.at("data");
@@ -107,6 +124,7 @@ Experiment Experiment::from(const Yaml& document) {
   e.stages = document.at("search").items();
   for (const auto& stage : e.stages) find_searcher(stage);  // an unknown method is said before anything runs
   if (e.stages.empty()) document.at("search").fail("needs at least one stage");
+  if (const auto finish = document.find("finish")) e.finish = read_finish(*finish);
   if (const auto seed = document.find("seed")) e.seed = read_seed(*seed);
   if (const auto run = document.find("run")) e.run = read_run(*run);
   e.import.batch = e.run.chunk;
@@ -123,7 +141,7 @@ std::string Experiment::identity() const {
   std::string text = "chunk: " + std::to_string(run.chunk) +
                      "\narithmetic: " + std::to_string(static_cast<int>(run.arithmetic)) + '\n';
   for (const auto& key : document.keys())
-    if (key != "run" && key != "output") text += key + ":\n" + document.at(key).dump();
+    if (key != "run" && key != "output" && key != "finish") text += key + ":\n" + document.at(key).dump();
   return text;
 }
 

@@ -41,13 +41,15 @@ struct Experiment {
   const Metric* objective = nullptr;
   Yaml constraints;                       ///< a list, may be empty
   std::vector<Yaml> stages{};
+  std::vector<std::string> finish{};      ///< final passes to try on the plan: sequential, asymmetric, bias
   std::uint64_t seed = 1;
   RunSpec run{};
   std::filesystem::path output{};         ///< relative to the current directory
 
   /// Throws InputError with file:line:column: key.
   static Experiment from(const Yaml& document);
-  /// The resolved text without `run` (but with its chunk) and `output`: two runs with equal identity give the same plan.
+  /// The resolved text without `run` (but with its chunk), `output` and `finish`: runs with equal identity find the same
+  /// plan, and can use each other's measurements.
   std::string identity() const;
 };
 

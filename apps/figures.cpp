@@ -65,7 +65,7 @@ Asked study_for(Experiment experiment, const std::optional<std::filesystem::path
   auto assignment = assignment_of(read, *study.network, *study.choices);
   if (read.model_sha256 != study.network->sha256)
     log_warning(plan->string() + " was made for another file than " + study.network->file + " (sha256 differs)");
-  return {std::move(study), std::move(assignment), plan->string()};
+  return {std::move(study), std::move(assignment), plan->string(), read.finish};
 }
 
 }  // namespace bitplan

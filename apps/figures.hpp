@@ -28,6 +28,7 @@ struct Asked {
   Study study;
   Assignment assignment;
   std::string name;
+  std::vector<std::string> finish{};  ///< final passes of the plan
 };
 Asked study_for(Experiment experiment, const std::optional<std::filesystem::path>& plan, const std::string& uniform);
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/figures.hpp"
+#include "apps/search_finish.hpp"
 #include "apps/search_table.hpp"
 #include "core/error.hpp"
 #include "core/hash.hpp"
@@ -105,8 +106,18 @@ std::vector<ConstraintUse> constraint_uses(const Study& study, const std::vector
   return uses;
 }
 
+/// A layer's weight as the plan has it.
+QuantizedWeight final_weight(const Evaluator& evaluator, const FinishedPlan* finished, LayerId layer, ChoiceId choice) {
+  const auto l = static_cast<std::size_t>(layer);
+  const bool again = finished != nullptr && finished->finish.weights[l];
+  QuantizedWeight weight = again ? *finished->finish.weights[l] : evaluator.quantized_weight(layer, choice);
+  if (finished != nullptr && !finished->finish.biases.empty()) weight.bias = finished->finish.biases[l];
+  return weight;
+}
+
 Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best, bool uniform,
-               std::vector<Reference> references, const std::map<std::string, std::string>& provenance) {
+               std::vector<Reference> references, const FinishedPlan* finished,
+               const std::map<std::string, std::string>& provenance) {
   const auto& network = *study.network;
   Plan plan;
   plan.name = study.experiment.name;
@@ -125,10 +136,17 @@ Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best
   plan.holdout = references[0].holdout;
   plan.costs = references[0].costs;
   plan.references.assign(references.begin() + 1, references.end());
+  if (finished != nullptr) {
+    plan.finish = finished->passes;
+    plan.selection = figures_of(finished->selection);
+    plan.holdout = figures_of(finished->holdout);
+    plan.references.push_back(references[0]);
+    plan.references.back().name = "before the final passes";
+  }
   plan.layers =
       plan_layers(network, *study.choices, *study.costs, best.assignment,
                   {[&](SiteId site, ChoiceId choice) { return evaluator.site_quantizer(site, choice); },
-                   [&](LayerId layer, ChoiceId choice) { return evaluator.quantized_weight(layer, choice); }});
+                   [&](LayerId layer, ChoiceId choice) { return final_weight(evaluator, finished, layer, choice); }});
   plan.products = plan_products(network, *study.choices, best.assignment, [&](SiteId site, ChoiceId choice) {
     return evaluator.site_quantizer(site, choice);
   });
@@ -147,7 +165,7 @@ std::vector<std::size_t> front_metrics(const Study& study) {
 
 }  // namespace
 
-SearchResult run_study(const Study& study, const Evaluator& evaluator, Coordinator& coordinator, RunStore& store,
+SearchResult run_study(const Study& study, Evaluator& evaluator, Coordinator& coordinator, RunStore& store,
                        Progress& progress, const std::filesystem::path& directory,
                        const std::map<std::string, std::string>& provenance) {
   Archive archive;
@@ -165,7 +183,13 @@ SearchResult run_study(const Study& study, const Evaluator& evaluator, Coordinat
   all["trace"] = hex(trace_hash(archive, true));
   all["trials"] = std::to_string(archive.trials().size());
   SearchResult result;
-  result.plan = make_plan(study, evaluator, *best, best_is_uniform, final_figures(study, coordinator, named), all);
+  std::optional<FinishedPlan> finished;
+  if (!study.experiment.finish.empty()) {
+    progress.stage("finish", 1, 1);
+    finished = finish_plan(study, evaluator, best->assignment, best->measurement.sums);
+  }
+  result.plan = make_plan(study, evaluator, *best, best_is_uniform, final_figures(study, coordinator, named),
+                          finished ? &*finished : nullptr, all);
 
   write_plan(directory / "plans" / "best.json", result.plan);
   write_front(directory / "plans" / "front.json", *study.network, *study.choices, *study.costs, archive, front_metrics(study));

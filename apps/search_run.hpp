@@ -36,7 +36,7 @@ struct SearchResult {
 
 /// Rank 0: runs the stages, the uniform guard and the final measurements, writes plans/best.json, plans/front.json and
 /// sensitivity.csv.
-SearchResult run_study(const Study& study, const Evaluator& evaluator, Coordinator& coordinator, RunStore& store,
+SearchResult run_study(const Study& study, Evaluator& evaluator, Coordinator& coordinator, RunStore& store,
                        Progress& progress, const std::filesystem::path& directory,
                        const std::map<std::string, std::string>& provenance);
 

@@ -86,6 +86,7 @@ struct Plan {
   Figures selection, holdout;
   std::map<std::string, double> costs;
   std::vector<Reference> references;
+  std::vector<std::string> finish;           ///< final passes that were kept: "asymmetric", "bias"
   std::vector<RewriteRecord> rewrites;       ///< of the model's weights, to which scales and codes belong
   std::vector<PlannedLayer> layers;
   std::vector<PlannedProduct> products;
@@ -126,6 +127,7 @@ struct PlanAssignment {
   std::vector<Row> rows;
   std::vector<Product> products;
   std::vector<std::string> rewrites;         ///< by their texts
+  std::vector<std::string> finish;           ///< final passes
   std::vector<Choice> choices() const;
 };
 /// Reads a plan back. Throws InputError naming file and JSON path on anything missing or wrong.

@@ -69,7 +69,7 @@ std::vector<Choice> PlanAssignment::choices() const {
 }
 
 PlanAssignment read_plan(const std::filesystem::path& file) {
-  PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}, .products = {}, .rewrites = {}};
+  PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}, .products = {}, .rewrites = {}, .finish = {}};
   const Reader in{plan.file};
   Json json;
   try {
@@ -81,6 +81,13 @@ PlanAssignment read_plan(const std::filesystem::path& file) {
     throw InputError(plan.file + ": is not a plan (\"format\" must be \"bitplan-plan\")");
   if (json.value("version", Json()) != 1) throw InputError(plan.file + ": version must be 1");
   plan.rewrites = read_rewrites_json(plan.file, json);
+  if (json.contains("finish")) {
+    if (!json["finish"].is_array()) in.fail("finish", "must be a list");
+    for (const auto& pass : json["finish"]) {
+      if (!pass.is_string()) in.fail("finish", "must be a list of texts");
+      plan.finish.push_back(pass.get<std::string>());
+    }
+  }
   plan.model_sha256 = in.text(in.at(json, "model", "model"), "model", "sha256");
   const auto& layers = in.at(json, "plan", "layers");
   if (!layers.is_array()) in.fail("layers", "must be a list");

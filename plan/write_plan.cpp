@@ -106,6 +106,7 @@ Json json_of(const Plan& plan, Arrays& arrays) {
            {"data", plan.data},
            {"kind", plan.kind},
            {"stage", plan.stage},
+           {"finish", plan.finish},
            {"constraints", Json::array()},
            {"loss", {{"selection", json_of(plan.selection)}, {"holdout", json_of(plan.holdout)}}},
            {"costs", plan.costs},
