@@ -58,7 +58,7 @@ Choice without_data(const Choice& choice) {
   Choice plain = choice;
   plain.gain = plain.awq = plain.bias = false;
   plain.outliers = 0;
-  if (plain.range == RangeMethod::wmse) plain.range = RangeMethod::mse;
+  if (plain.range == RangeMethod::wmse || plain.range == RangeMethod::output) plain.range = RangeMethod::mse;
   Choice alone = plain;
   if (alone.needs_data()) plain.rounding = "nearest";
   return plain;
@@ -74,7 +74,7 @@ std::vector<std::string> notes_on_inputs(const Network& network, const ChoiceTab
     if (site.kind == Site::Kind::weight && !labels.empty() && !layer_with_moments(network, site.id))
       notes.push_back("weight '" + site.name +
                       "' multiplies no rows of inputs: rounding by data, gain, awq, outliers, " +
-                      "bias and range wmse are left out of " + labels + " there");
+                      "bias and ranges wmse and output are left out of " + labels + " there");
   return notes;
 }
 

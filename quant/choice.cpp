@@ -31,6 +31,9 @@ constexpr std::array kRangeMethods{
     RangeEntry{"pow2", "the power of two nearest to halfstep's scale (Quark)", RangeMethod::pow2},
     RangeEntry{"pow2_mse", "of that and 2 powers to each side the one with the least squared error (Quark)",
                RangeMethod::pow2_mse},
+    RangeEntry{"output",
+               "of 21 clip ratios 0.3 to 1.0, part after part, the one with the least error of the layer's output",
+               RangeMethod::output},
 };
 
 constexpr double kNorm = 2.4;  // unless said
@@ -98,7 +101,7 @@ std::string label_of(const Choice& choice, const FormatEntry& format, const Choi
 /// The range methods that a format can take.
 bool takes(const FormatEntry& format, RangeMethod range) {
   using enum RangeMethod;
-  if (format.family == FormatFamily::integer) return true;
+  if (format.family == FormatFamily::integer) return range != output || format.bits <= 8;
   if (format.family == FormatFamily::codebook) return range == wmse || range == absmax;
   if (format.family != FormatFamily::scaled) return range == absmax;
   return range == absmax || range == percentile || range == mse || range == grid || range == lp || range == wmse;
@@ -131,6 +134,9 @@ void check_format(const ChoiceWords& words, const FormatEntry& format, const Cho
   if (needs_symmetric(choice.range) && !choice.symmetric) throw InputError("this range method needs symmetric");
   if (words.scale_bits && format.family != FormatFamily::vector) throw InputError("scaleN is for vsint formats");
   if (choice.gain && !takes_gain(format)) throw InputError(name + " has no scale that gain could change");
+  if (choice.range == RangeMethod::output && choice.gain) throw InputError("range output finds the scales: no gain");
+  if (choice.range == RangeMethod::output && choice.granularity.kind == Granularity::Kind::tensor)
+    throw InputError("range output is found row by row: it needs channels or groups");
   if (choice.gain && is_power_of_two(choice.range)) throw InputError("gain would make the scale no power of two");
 }
 
@@ -290,7 +296,8 @@ bool Choice::needs_data() const {
   if (activation) return false;
   const Rounding* of_integers = rounding_named(rounding);
   const bool rounding_needs = !is_integer() ? rounding != kNearest : of_integers != nullptr && of_integers->needs_gram;
-  return range == RangeMethod::wmse || gain || awq || outliers > 0 || bias || rounding_needs;
+  return range == RangeMethod::wmse || range == RangeMethod::output || gain || awq || outliers > 0 || bias ||
+         rounding_needs;
 }
 
 std::span<const RangeEntry> range_methods() { return kRangeMethods; }

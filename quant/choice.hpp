@@ -27,7 +27,8 @@ enum class RangeMethod : std::uint8_t {
   halfstep,
   noclip,
   pow2,
-  pow2_mse
+  pow2_mse,
+  output
 };
 
 /// What a site may be: `float`, or a recipe = number format + granularity + range + rounding + compensation.

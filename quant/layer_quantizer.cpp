@@ -10,6 +10,7 @@
 #include "quant/bias_correction.hpp"
 #include "quant/layer_loss.hpp"
 #include "quant/level_roundings.hpp"
+#include "quant/output_range.hpp"
 #include "quant/roundings.hpp"
 #include "quant/smoothquant.hpp"
 
@@ -71,6 +72,8 @@ class LayerQuantizer {
         rows_(weight.view.channels / groups_),
         rounding_(rounding_named(choice.rounding)) {
     plain_.gain = false;
+    if (choice.range == RangeMethod::output)
+      plain_.range = choice.symmetric ? RangeMethod::absmax : RangeMethod::minmax;
   }
 
   QuantizedWeight run() {
@@ -242,6 +245,8 @@ class LayerQuantizer {
   void quantize_groups(QuantizedWeight& out, const std::vector<float>& rows, QuantizedWeight plain,
                        QuantizedWeight gained) const {
     if (choice_.gain) take_better(rows, plain, gained);
+    if (choice_.range == RangeMethod::output && !rows.empty())
+      plain = solve(rows, plain, Rounding::Grid::scales, range_by_output);
     if (choice_.rounding != roundings().front().name && !rows.empty())
       plain = choice_.is_integer() ? round(rows, plain) : round_levels(rows);
     append(out, std::move(plain));
@@ -299,24 +304,34 @@ class LayerQuantizer {
   }
 
   QuantizedWeight round(const std::vector<float>& rows, const QuantizedWeight& start) const {
+    return solve(rows, start, rounding_->grid, [this](RoundingProblem asked) {
+      if (!rounding_->needs_gram) asked.gram = asked.cross = {};
+      return round_with(*rounding_, asked);
+    });
+  }
+
+  /// Codes by a method that gets each group's problem with shrunk moments; rows are accepted on the true ones, except
+  /// of methods with zero points of their own, which nearest rounding's grid cannot be compared with.
+  template <class Method>
+  QuantizedWeight solve(const std::vector<float>& rows, const QuantizedWeight& start, Rounding::Grid grid,
+                        const Method& method) const {
     QuantizedWeight out;
     const bool tensor = choice_.granularity.kind == Granularity::Kind::tensor;
     for (std::int64_t g = 0; g < groups_; ++g) {
       RoundingProblem asked = problem(of_group(rows, g), g);
-      if (!rounding_->needs_gram) asked.gram = asked.cross = {};
       asked.grid = grid_of(start, g);
       const std::vector<float> shrunk = shrunk_gram(asked.gram, asked.gram),
                                crossed = shrunk_gram(asked.cross, asked.gram);
       const std::span<const float> gram = asked.gram, cross = asked.cross;
       asked.gram = shrunk, asked.cross = crossed;
-      RoundedWeight rounded = round_with(*rounding_, asked);
+      RoundedWeight rounded = method(asked);
       asked.gram = gram, asked.cross = cross;
-      if (!gram.empty()) rounded = accepted(asked, std::move(rounded));
+      if (!gram.empty() && grid != Rounding::Grid::zero_points) rounded = accepted(asked, std::move(rounded));
       QuantizedWeight part;
       part.codes = std::move(rounded.codes);
       part.values = std::move(rounded.values);
       if (!tensor) part.scales = std::move(rounded.grid.scales);
-      if (rounding_->grid == Rounding::Grid::zero_points)
+      if (grid == Rounding::Grid::zero_points)
         part.offsets = std::move(rounded.grid.zero_points);
       else if (!tensor)
         for (const float z : rounded.grid.zero_points) part.zero_points.push_back(static_cast<std::int32_t>(z));

@@ -89,6 +89,7 @@ Affine weight_quantizer(std::span<const float> part, const Choice& choice, std::
   switch (choice.range) {
     case RangeMethod::absmax:
       return quantizer(absmax_range(part), choice);
+    case RangeMethod::output:
     case RangeMethod::minmax:
       return quantizer(range_of(part), choice);
     case RangeMethod::percentile:

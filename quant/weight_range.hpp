@@ -22,6 +22,7 @@ namespace bitplan {
 ///   noclip      s = max(max w / q_max, min w / q_min): torchao SYMMETRIC_NO_CLIPPING_ERR
 ///   pow2        s = 2^rint(log2(max |w| / ((2^b - 1) / 2))): Quark PowOf2MinMax; rounded, so it may clip
 ///   pow2_mse    of that s times 4, 2, 1, 1/2, 1/4 the first with the least squared error: Quark PowOf2MinMSE
+///   output      as minmax: quant/output_range.hpp goes on from absmax or minmax
 ///
 /// All values must be finite; zeros alone give scale 1. O(n), percentile O(n log n) at worst, mse O(100 n).
 /// importance: of each value, for wmse.

@@ -1,6 +1,7 @@
 // Choices that need data or long computing, through `search`, `evaluate` and their files.
 
 #include <nlohmann/json.hpp>
+#include <map>
 #include <set>
 
 #include "tests/apps/program.hpp"
@@ -151,4 +152,33 @@ TEST_CASE("choices that need data are refused without calibration data") {
   const auto outcome = search("run");
   CHECK(outcome.status == 3);
   CHECK_THAT(outcome.err, Contains("calibration"));
+}
+
+TEST_CASE("final passes of a search are kept where they help, and the plan evaluates to its own figures") {
+  auto text = recipes("[{method: uniform}]", "[int4+gptq+bias]") + "finish: [asymmetric, sequential, bias]\n";
+  const Search search("finish", text);
+  const auto outcome = search("run");
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  const auto plan = Json::parse(content(search.dir.path / "run/plans/best.json"));
+  REQUIRE(!plan["finish"].empty());
+  const auto& before = plan["references"].back();
+  CHECK(before["name"] == "before the final passes");
+  CHECK(plan["loss"]["selection"]["kl"]["value"] < before["loss"]["selection"]["kl"]["value"]);
+  const auto again =
+      run("evaluate " + search.exp + " --json --plan " + (search.dir.path / "run/plans/best.json").string());
+  INFO(again.err);
+  REQUIRE(again.status == 0);
+  CHECK(Json::parse(again.out)["losses"]["kl"] == plan["loss"]["selection"]["kl"]["value"]);
+}
+
+TEST_CASE("final passes are read strictly") {
+  for (const auto& [list, message] : std::map<std::string, std::string>{
+           {"[again]", "finish[0]: 'again' is not a final pass; known: sequential, asymmetric, bias"},
+           {"[bias, bias]", "finish[1]: 'bias' stands here for the second time"}}) {
+    const Search search("strict", recipes("[{method: uniform}]") + "finish: " + list + "\n");
+    const auto outcome = search("run");
+    CHECK(outcome.status == 3);
+    CHECK_THAT(outcome.err, Contains(message));
+  }
 }

@@ -182,7 +182,7 @@ TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
   const auto error = [](const std::string& text) { return "'" + text + "' is not a choice: "; };
   const std::string modifiers =
       "known: affine, symmetric, narrow, gain, scaleN, awq, outliersP, bias, absmax, minmax, percentile, mse, grid, lp, "
-      "wmse, octav, halfstep, noclip, pow2, pow2_mse, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
+      "wmse, octav, halfstep, noclip, pow2, pow2_mse, output, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
       "gptq, gptq:actorder, gptq:descent, adaround, flexround, signround, trained, billm";
   CHECK_THROWS_WITH(weight("int4+hq"), error("int4+hq") + "'hq' is not a modifier; " + modifiers);
   CHECK_THROWS_WITH(weight("int4+"), error("int4+") + "'' is not a modifier; " + modifiers);
@@ -277,7 +277,7 @@ TEST_CASE("a wrong choice in YAML is an error with its place") {
   CHECK_THROWS_WITH(
       from_yaml("{format: int4, range: max}"),
       "t.yaml:1:31: choice.range: 'max' is not a range method; known: absmax, minmax, percentile, mse, grid, "
-      "lp, wmse, octav, halfstep, noclip, pow2, pow2_mse");
+      "lp, wmse, octav, halfstep, noclip, pow2, pow2_mse, output");
   CHECK_THROWS_WITH(from_yaml("{format: int4, percentile: 99}"),
                     "t.yaml:1:9: choice: percentile needs range percentile");
   CHECK_THROWS_WITH(from_yaml("{format: int4, symmetric: false, narrow: true}"),
