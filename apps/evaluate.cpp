@@ -6,6 +6,7 @@
 #include "apps/figures.hpp"
 #include "apps/table.hpp"
 #include "core/error.hpp"
+#include "core/log.hpp"
 
 namespace bitplan {
 
@@ -16,6 +17,7 @@ int evaluate_command(const EvaluateOptions& options) {
   const auto& study = asked.study;
 
   const auto evaluator = study.make_evaluator(study.prepared_weights());
+  for (const auto& note : evaluator->notes()) log_info(note);
   const auto begin = std::chrono::steady_clock::now();
   LossSums sums;
   const FinishSpec spec = finish_named(options.finish.empty() ? asked.finish : options.finish);

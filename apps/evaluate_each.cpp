@@ -6,6 +6,7 @@
 #include "apps/commands.hpp"
 #include "apps/figures.hpp"
 #include "apps/table.hpp"
+#include "core/log.hpp"
 #include "search/run_search.hpp"
 
 namespace bitplan {
@@ -29,6 +30,7 @@ int evaluate_each_command(const EvaluateOptions& options) {
   const FinishSpec spec = finish_named(options.finish);
   const auto study = make_study(Experiment::from(load_document(options.experiment, options.set)));
   const auto evaluator = study.make_evaluator(study.prepared_weights());
+  for (const auto& note : evaluator->notes()) log_info(note);
   const std::string objective(study.experiment.objective->name);
   std::vector<Assignment> plans{study.space.all_float()};
   for (const Point& point : uniform_points(study.space, *study.choices)) plans.push_back(study.space.assignment(point));

@@ -380,6 +380,7 @@ QuantizedWeight Evaluator::quantized_weight(LayerId layer, ChoiceId choice) cons
   const auto& network = *impl_->network;
   const auto site = network.weight_site[static_cast<std::size_t>(layer)];
   const Choice& taken = (*impl_->choices)[choice];
+  if (taken.is_float) return {};
   if (!taken.is_prepared()) return in_layout_of(network.layer(layer), quantize_site(network, site, taken));
   const std::scoped_lock lock(impl_->measuring);
   return in_layout_of(network.layer(layer), *impl_->prepared->get(site, taken, impl_->workspaces));

@@ -88,7 +88,7 @@ class Evaluator {
   /// The quantizer that a site's activation gets, and the quantized weight of a layer, as measured with: for the plan.
   Affine activation_quantizer(SiteId site, ChoiceId choice) const;  ///< of a choice per tensor without outliers
   SiteQuantizer site_quantizer(SiteId site, ChoiceId choice) const;  ///< of any that is not float
-  QuantizedWeight quantized_weight(LayerId layer, ChoiceId choice) const;
+  QuantizedWeight quantized_weight(LayerId layer, ChoiceId choice) const;  ///< nothing in it when float
 
   /// How often a run began where an earlier one was, for `bench` and tests.
   PrefixCache::Counts prefix_counts() const;

@@ -93,6 +93,7 @@ void write_weight(const std::filesystem::path& file, const QuantizedWeight& weig
   add(members, "column_scales", weight.column_scales);
   add(members, "float_columns", weight.float_columns);
   add(members, "bias", weight.bias);
+  add(members, "salient", weight.salient);
   add(members, "values", weight.values);
   add(members, "stored_bits", std::vector<std::int64_t>{weight.stored_bits});
   add(members, "mse", std::vector<double>{weight.mse});
@@ -130,7 +131,7 @@ std::optional<QuantizedWeight> read_weight(const std::filesystem::path& file, co
                     take(members, "scales", weight.scales) && take(members, "zero_points", weight.zero_points) &&
                     take(members, "code_book", weight.code_book) && take(members, "offsets", weight.offsets) &&
                     take(members, "column_scales", weight.column_scales) &&
-                    take(members, "float_columns", weight.float_columns) && take(members, "bias", weight.bias) &&
+                    take(members, "float_columns", weight.float_columns) && take(members, "bias", weight.bias) && take(members, "salient", weight.salient) &&
                     take(members, "values", weight.values) && take(members, "stored_bits", stored) &&
                     take(members, "mse", mse);
   if (narrow) weight.codes.assign(bytes.begin(), bytes.end());

@@ -48,7 +48,8 @@ struct PlannedWeight {
   std::vector<float> column_scales;          ///< by element of the reduction: value = scale (q - z) / column scale
   std::vector<std::int32_t> float_columns;   ///< elements of the reduction kept in float16
   std::vector<float> bias;                   ///< by channel, added to the layer's output
-  std::vector<std::int16_t> codes;           ///< of roundings other than the nearest, in the weight's order
+  std::vector<std::int32_t> salient;         ///< columns with two bits (billm): group * columns + column
+  std::vector<std::int16_t> codes;           ///< of roundings other than the nearest, and with gain; in the weight's order
 };
 struct PlannedActivation {
   Choice choice;

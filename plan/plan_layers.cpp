@@ -31,7 +31,6 @@ int scale_axis(const Network& network, const Layer& layer) {
 PlannedWeight planned_weight(const Choice& choice, const std::function<QuantizedWeight()>& quantize) {
   PlannedWeight planned;
   planned.choice = choice;
-  if (choice.is_float) return planned;
   auto quantized = quantize();
   planned.scales = std::move(quantized.scales);
   planned.zero_points = std::move(quantized.zero_points);
@@ -40,8 +39,9 @@ PlannedWeight planned_weight(const Choice& choice, const std::function<Quantized
   planned.column_scales = std::move(quantized.column_scales);
   planned.float_columns = std::move(quantized.float_columns);
   planned.bias = std::move(quantized.bias);
-  // Nearest codes follow from weights and scales; others cannot be found again without the data.
-  if (choice.rounding != Choice().rounding) planned.codes = std::move(quantized.codes);
+  planned.salient = std::move(quantized.salient);
+  // Nearest codes follow from weights and scales; others, and those of scales before a gain, do not.
+  if (choice.rounding != Choice().rounding || choice.gain) planned.codes = std::move(quantized.codes);
   return planned;
 }
 

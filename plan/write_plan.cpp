@@ -64,6 +64,10 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
   const auto prefix = "layers." + std::to_string(layer.id) + ".";
   const auto& choice = layer.weight.choice;
   Json weight{{"choice", choice.label}, {"bits", choice.bits}};
+  const auto put = [&](const char* key, const auto& values) {
+    if (!values.empty()) weight[key] = arrays.put(prefix + "weight." + key, values);
+  };
+  put("bias", layer.weight.bias);
   if (!choice.is_float) {
     weight["format"] = choice.format;
     if (choice.is_integer()) weight.update({{"signed", choice.symmetric}, {"narrow", choice.narrow}});
@@ -76,13 +80,10 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
     else if (choice.is_integer())
       weight["zero_point"] = arrays.put(prefix + "weight.zero_point", layer.weight.zero_points);
     weight["rounding"] = choice.rounding;
-    const auto put = [&](const char* key, const auto& values) {
-      if (!values.empty()) weight[key] = arrays.put(prefix + "weight." + key, values);
-    };
     put("code_book", layer.weight.code_book);
     put("column_scale", layer.weight.column_scales);
     put("float_columns", layer.weight.float_columns);
-    put("bias", layer.weight.bias);
+    put("salient_columns", layer.weight.salient);
     put("codes", layer.weight.codes);
   }
   Json out{{"id", layer.id},

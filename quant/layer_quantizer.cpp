@@ -57,6 +57,7 @@ void append(QuantizedWeight& all, QuantizedWeight&& part) {
   add(all.code_book, part.code_book);
   add(all.offsets, part.offsets);
   add(all.values, part.values);
+  add(all.salient, part.salient);
 }
 
 /// Quantizes rows, the channels of the layer, group by group of the convolution.

@@ -25,9 +25,9 @@ struct LayerWeight {
 ///                  .1 … 1 by output error. s is stored (or folded into what precedes the layer). Not in grouped
 ///                  convolutions.
 ///   3. grid        format, granularity and range (weight_quantizer.hpp), importance E x^2; gain by row
-///   4. rounding    roundings.hpp, on the layer's moments. With fewer positions than columns second moments do not tell
-///                  noise from signal: for the method's use G + (k / positions) mean(diag G) I stands for G
-///                  (docs/roundings.md). Grouped convolutions: each group by itself.
+///   4. rounding    roundings.hpp and, not integers, level_roundings.hpp, on the layer's moments. The fewer positions,
+///                  the less second moments tell signal from noise: for the method's use G + min(1, k / positions)
+///                  mean(diag G) I stands for G (docs/roundings.md). Grouped convolutions: each group by itself.
 ///   5. bias        b = E (w . x - w' . xq) by channel (bias_correction.hpp)
 ///
 /// Steps 2 to 4 are accepted by the layer's output error L on the calibration data (rounding_problem.hpp, the true G):

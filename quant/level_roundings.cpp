@@ -46,7 +46,9 @@ QuantizedWeight billm(std::span<const float> weights, const WeightView& view, co
   BillmSettings settings = billm_settings(choice);
   settings.damping = std::max(share, settings.damping);
   settings.threads = threads;
-  return quantize_billm(weights, view, moments, settings).weight;
+  BillmWeight made = quantize_billm(weights, view, moments, settings);
+  made.weight.salient = std::move(made.salient);
+  return std::move(made.weight);
 }
 
 /// A new one is a new file and a new line here.

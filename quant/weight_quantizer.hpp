@@ -34,6 +34,7 @@ struct QuantizedWeight {
   std::vector<float> column_scales;         ///< by element of the reduction (AWQ): value = scale (q - z) / column scale
   std::vector<std::int32_t> float_columns;  ///< elements of the reduction kept in float16, ascending
   std::vector<float> bias;                  ///< by channel, to be added to the layer's output
+  std::vector<std::int32_t> salient;        ///< columns with two bits (billm): group * columns + column, ascending
   std::vector<float> values;                ///< what the network computes with
   std::int64_t stored_bits = 0;             ///< codes, scales, zero points, exponents, code books
   double mse = 0;                           ///< mean of (values - weights)^2; 0 when empty
