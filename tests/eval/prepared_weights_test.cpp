@@ -254,8 +254,8 @@ TEST_CASE("an evaluator notes which weights have no inputs, when choices need th
   CHECK(
       Evaluator(setup.net, table, spec).notes() ==
       std::vector<std::string>{"weight '" + setup.net->site(Setup::kTransposed).name +
-                               "' multiplies no rows of inputs: rounding by data, gain, awq, outliers, bias and range "
-                               "wmse are left out of int4+gptq, int3+bias there"});
+                               "' multiplies no rows of inputs: rounding by data, gain, awq, outliers, bias and ranges "
+                               "wmse and output are left out of int4+gptq, int3+bias there"});
 }
 
 TEST_CASE("a choice without what needs data") {
