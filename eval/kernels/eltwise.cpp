@@ -107,10 +107,10 @@ bool compile_eltwise(ProgramBuilder& builder, const Group& group) {
   return true;
 }
 
-bool compile_gelu_pattern(ProgramBuilder& builder, const Group& group) {
+bool compile_tanh_gelu_pattern(ProgramBuilder& builder, const Group& group) {
   const auto pattern = match_gelu(builder.network(), group.nodes.back());
   if (!pattern || !builder.is_float(pattern->input) || builder.constant(pattern->input)) return false;
-  add_eltwise(builder, pattern->input, {gelu_eltwise(pattern->tanh)}, group.output);
+  add_eltwise(builder, pattern->input, {gelu_eltwise(true)}, group.output);
   return true;
 }
 

@@ -16,7 +16,7 @@ constexpr std::array kKernels{
     Kernel{"Norm pattern", compile_norm_pattern},
     Kernel{"Rotary pattern", compile_rotary_pattern},
     Kernel{"Gelu pattern", compile_gelu_pattern},
-    Kernel{"Gelu", compile_eltwise},
+    Kernel{"Gelu", compile_gelu},
     Kernel{"LayerNormalization", compile_layer_normalization},
     Kernel{"RMSNormalization", compile_rms_normalization},
     Kernel{"Relu", compile_eltwise},

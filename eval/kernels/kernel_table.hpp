@@ -39,7 +39,8 @@ CompileKernel compile_norm_pattern;                                             
 CompileKernel compile_rotary_pattern;                                                     // rotary.cpp
 CompileKernel compile_unary, compile_pow, compile_nary;                                   // pointwise_steps.cpp
 CompileKernel compile_gather;                                                             // gather.cpp
-CompileKernel compile_gelu_pattern;                                                       // eltwise.cpp
+CompileKernel compile_gelu, compile_gelu_pattern;                                         // pointwise_steps.cpp
+CompileKernel compile_tanh_gelu_pattern;                                                  // eltwise.cpp
 CompileKernel compile_eltwise;                                                            // eltwise.cpp
 CompileKernel compile_add, compile_sub, compile_mul, compile_div, compile_min;            // binary.cpp
 CompileKernel compile_max_pool, compile_average_pool, compile_global_average_pool;        // pooling.cpp

@@ -28,6 +28,7 @@ constexpr std::array kUnary{
     Unary{"Cos", BITPLAN_EACH(map_cos), false},          Unary{"Softplus", BITPLAN_EACH(map_softplus), false},
     Unary{"Softsign", BITPLAN_EACH(map_softsign), true}, Unary{"Mish", BITPLAN_EACH(map_mish), true},
     Unary{"Selu", BITPLAN_EACH(map_selu), true},         Unary{"Pow", BITPLAN_EACH(map_pow), false},
+    Unary{"Gelu", BITPLAN_EACH(map_gelu), true},
 };
 
 constexpr DType kFloat = DType::f32, kInt = DType::i64, kBool = DType::boolean;

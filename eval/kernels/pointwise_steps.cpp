@@ -133,6 +133,19 @@ bool compile_unary(ProgramBuilder& builder, const Group& group) {
                    selu ? node.number("gamma", 1.05070102214813232421875F) : 0);
 }
 
+bool compile_gelu(ProgramBuilder& builder, const Group& group) {
+  const Node& node = builder.network().node(group.nodes[0]);
+  if (node.text("approximate", "none") == "tanh") return compile_eltwise(builder, group);
+  return add_unary(builder, *find_unary("Gelu"), node.inputs[0], node.outputs[0], 0, 0);
+}
+
+bool compile_gelu_pattern(ProgramBuilder& builder, const Group& group) {
+  const auto pattern = match_gelu(builder.network(), group.nodes.back());
+  if (!pattern) return false;
+  if (pattern->tanh) return compile_tanh_gelu_pattern(builder, group);
+  return add_unary(builder, *find_unary("Gelu"), pattern->input, group.output, 0, 0);
+}
+
 bool compile_pow(ProgramBuilder& builder, const Group& group) {
   const Network& net = builder.network();
   const Node& node = net.node(group.nodes[0]);

@@ -1,12 +1,46 @@
+#include <cstring>
 #include <numeric>
 
 #include "eval/kernels/kernel_table.hpp"
+#include "eval/kernels/row_kernels.hpp"
 
 namespace bitplan {
 
 namespace {
 
-/// Along one axis; before opset 13 along all from `axis` on. Forward: oneDNN's softmax or logsoftmax.
+/// Along the last axis, row by row while the row is in cache.
+class SoftmaxStep final : public Step {
+ public:
+  SoftmaxStep(const Operand& source, ValueId target, std::int64_t rows, std::int64_t columns)
+      : source_(source), target_(target), rows_(rows), columns_(static_cast<std::size_t>(columns)), isa_(best_isa()) {}
+
+  void run(Frame& frame) const override {
+    const auto* x = reinterpret_cast<const float*>(frame.read(source_));
+    auto* y = reinterpret_cast<float*>(frame.write(target_));
+    for (std::int64_t r = 0; r < rows_; ++r, x += columns_, y += columns_) {
+      if (x != y) std::memcpy(y, x, columns_ * sizeof(float));
+      softmax_row(isa_, y, nullptr, columns_);
+    }
+  }
+
+ private:
+  Operand source_;
+  ValueId target_;
+  std::int64_t rows_;
+  std::size_t columns_;
+  Isa isa_;
+};
+
+void add_rows(ProgramBuilder& builder, TensorId in, TensorId out, std::int64_t rows, std::int64_t columns) {
+  const Operand x = builder.plain(in);
+  const Shape& shape = builder.network().tensor(out).shape;
+  const bool in_place = x.value == builder.native(in).value && builder.dies(in);
+  const ValueId y = in_place ? builder.overwrite(x.value, shape) : builder.make(DType::f32, shape);
+  builder.add(std::make_unique<SoftmaxStep>(x, y, rows, columns), {x}, {y});
+  builder.define(out, y);
+}
+
+/// Along one axis; before opset 13 along all from `axis` on. Forward: oneDNN's softmax (not of the last axis) or logsoftmax.
 template <class Forward>
 bool compile_forward(ProgramBuilder& builder, const Group& group) {
   const Network& net = builder.network();
@@ -23,6 +57,10 @@ bool compile_forward(ProgramBuilder& builder, const Group& group) {
   const auto rank = static_cast<std::int64_t>(shape.size());
   const Dims dims = flattens ? Dims{product(0, axis), product(axis, rank), 1}
                              : Dims{product(0, axis), shape[static_cast<std::size_t>(axis)], product(axis + 1, rank)};
+  if (std::is_same_v<Forward, dnnl::softmax_forward> && dims[2] == 1 && element_count(shape) > 0) {
+    add_rows(builder, in, node.outputs[0], dims[0], dims[1]);
+    return true;
+  }
   const Layout layout = plain_layout(dims);
   const typename Forward::desc desc(dnnl::prop_kind::forward_inference, layout, 1);
   const typename Forward::primitive_desc pd(desc, workspace_attributes(), builder.engine(), true);
