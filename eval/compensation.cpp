@@ -1,11 +1,8 @@
 #include "eval/compensation.hpp"
 
-#include <algorithm>
-
 #include "core/error.hpp"
 #include "eval/layer_moments.hpp"
 #include "eval/moment_passes.hpp"
-#include "quant/bias_correction.hpp"
 #include "quant/layer_quantizer.hpp"
 
 namespace bitplan {
@@ -35,12 +32,16 @@ Biases compensate(const Executor& executor, ChunkedData& data, const Compensated
     if (!values[l].empty()) candidate.weights[l] = executor.pack(layer.id, values[l]);
   }
   const std::vector<LayerId> layers = layers_with_bias(executor);
+  // The float network's means do not change as the quantized one is compensated.
+  const std::vector<LayerMoments> floating = collect_means(executor, data, layers, {}, workspaces);
   Biases biases(network.layers.size());
-  for (const LayerId id : layers) {
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const LayerId id = layers[i];
     if (stop != nullptr && *stop) throw Interrupted("the compensation was stopped");
     const auto l = static_cast<std::size_t>(id);
     const Layer& layer = network.layer(id);
-    const LayerMoments means = collect_means(executor, data, std::span(&id, 1), &candidate, workspaces).front();
+    LayerMoments means = collect_means(executor, data, std::span(&id, 1), candidate, workspaces).front();
+    means.float_mean = floating[i].mean;
     const Tensor weight = network.tensor(layer.weight).constant->cast(DType::f32);
     const auto floats = weight.values<float>();
     const WeightView view = WeightView::of(layer.weight_shape, layer.channel_axis);

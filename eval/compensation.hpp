@@ -29,8 +29,8 @@ struct Compensated {
 ///
 /// x, xq: inputs in the float and the quantized network over the calibration data. The least-squares choice: given the
 /// layers before it no other constant leaves the layer a smaller output error. Layers without moments and layers whose
-/// kernel takes no bias keep theirs. Computed in float arithmetic. Cost: one run of the data through the network's
-/// beginning for each layer, half a pass on average. Deterministic for any number of threads. Throws Interrupted.
+/// kernel takes no bias keep theirs. Computed in float arithmetic. Cost: one pass of the data through the float network,
+/// and one run through the quantized one's beginning for each layer, half a pass on average. Deterministic for any number of threads. Throws Interrupted.
 Biases compensate(const Executor& executor, ChunkedData& data, const Compensated& network,
                   std::span<Executor::WorkspacePtr> workspaces, const std::atomic<bool>* stop = nullptr);
 

@@ -10,9 +10,7 @@ namespace bitplan {
 namespace {
 
 /// Sums for the means of one layer: over samples for a convolution (an image), over rows otherwise.
-struct MeanSums {
-  std::vector<double> x, xq;
-};
+using MeanSums = std::vector<double>;
 
 std::size_t sums_of(const Patches& patches) {
   return static_cast<std::size_t>(patches.is_convolution() ? patches.values_per_sample() : patches.columns());
@@ -63,7 +61,7 @@ void add_all(std::vector<double>& to, const std::vector<double>& from) {
 /// collect_means at work.
 class MeanPass {
  public:
-  MeanPass(const Executor& executor, std::span<const LayerId> layers, const Candidate* candidate)
+  MeanPass(const Executor& executor, std::span<const LayerId> layers, const Candidate& candidate)
       : executor_(executor), layers_(layers), candidate_(candidate) {
     for (const LayerId layer : layers) {
       patches_.emplace_back(executor.network(), executor.network().layer(layer));
@@ -76,32 +74,24 @@ class MeanPass {
 
   std::vector<MeanSums> zeros() const {
     std::vector<MeanSums> sums(layers_.size());
-    for (std::size_t l = 0; l < sums.size(); ++l) {
-      sums[l].x.resize(sums_of(patches_[l]));
-      if (candidate_) sums[l].xq.resize(sums[l].x.size());
-    }
+    for (std::size_t l = 0; l < sums.size(); ++l) sums[l].resize(sums_of(patches_[l]));
     return sums;
   }
 
   std::vector<MeanSums> run(const Chunk& chunk, int index, Executor::Workspace& workspace) const {
     std::vector<MeanSums> sums = zeros();
     const std::int64_t first = index * executor_.network().batch;
-    run_to_sites(executor_, workspace, chunk, first, {}, sites_, [&](SiteId site, std::span<const float> values) {
-      add(chunk.valid, site, values, &MeanSums::x, sums);
-    });
     std::vector<float> buffer;
-    if (candidate_)
-      run_to_sites(executor_, workspace, chunk, first, *candidate_, sites_,
-                   [&](SiteId site, std::span<const float> values) {
-                     add(chunk.valid, site, quantized(*candidate_, site, values, buffer), &MeanSums::xq, sums);
-                   });
+    run_to_sites(executor_, workspace, chunk, first, candidate_, sites_,
+                 [&](SiteId site, std::span<const float> values) {
+                   add(chunk.valid, site, quantized(candidate_, site, values, buffer), sums);
+                 });
     return sums;
   }
 
   void reduce(std::int64_t valid, const std::vector<MeanSums>& sums) {
     for (std::size_t l = 0; l < layers_.size(); ++l) {
-      add_all(totals_[l].x, sums[l].x);
-      add_all(totals_[l].xq, sums[l].xq);
+      add_all(totals_[l], sums[l]);
       samples_[l] += patches_[l].samples_of(valid);
     }
   }
@@ -114,23 +104,21 @@ class MeanPass {
       all[l].groups = patches.groups();
       all[l].columns = patches.columns();
       all[l].rows = samples_[l] * patches.rows_per_sample();
-      all[l].float_mean = means_of(patches, totals_[l].x, samples_[l]);
-      all[l].mean = candidate_ ? means_of(patches, totals_[l].xq, samples_[l]) : all[l].float_mean;
+      all[l].mean = means_of(patches, totals_[l], samples_[l]);
     }
     return all;
   }
 
  private:
   SiteId input_site(LayerId layer) const { return executor_.network().input_site[static_cast<std::size_t>(layer)]; }
-  void add(std::int64_t valid, SiteId site, std::span<const float> values, std::vector<double> MeanSums::*to,
-           std::vector<MeanSums>& sums) const {
+  void add(std::int64_t valid, SiteId site, std::span<const float> values, std::vector<MeanSums>& sums) const {
     for (std::size_t l = 0; l < layers_.size(); ++l)
-      if (input_site(layers_[l]) == site) add_values(patches_[l], values, patches_[l].samples_of(valid), sums[l].*to);
+      if (input_site(layers_[l]) == site) add_values(patches_[l], values, patches_[l].samples_of(valid), sums[l]);
   }
 
   const Executor& executor_;
   std::span<const LayerId> layers_;
-  const Candidate* candidate_;
+  const Candidate& candidate_;
   std::vector<Patches> patches_;
   std::vector<SiteId> sites_;
   std::vector<MeanSums> totals_;
@@ -140,8 +128,8 @@ class MeanPass {
 }  // namespace
 
 std::vector<LayerMoments> collect_means(const Executor& executor, ChunkedData& data, std::span<const LayerId> layers,
-                                        const Candidate* candidate, std::span<Executor::WorkspacePtr> workspaces) {
-  check_float(candidate);
+                                        const Candidate& candidate, std::span<Executor::WorkspacePtr> workspaces) {
+  check_float(&candidate);
   if (layers.empty()) return {};
   MeanPass pass(executor, layers, candidate);
   struct Slot {

@@ -35,10 +35,10 @@ std::vector<LayerMoments> collect_moments(const Executor& executor, ChunkedData&
                                           std::span<const MomentsRequest> requests, const Candidate* candidate,
                                           std::span<Executor::WorkspacePtr> workspaces);
 
-/// Only mean and float_mean, of several layers in one pass: what bias compensation needs. The mean patch of a
-/// convolution comes from the mean image, so the cost is one addition an activation. Memory: 8 bytes (16 with a
-/// candidate) an element of one sample of each layer's input, a thread. Otherwise as above.
+/// Only mean, of several layers in one pass, in the network that the candidate makes (an empty one: the float network):
+/// what bias compensation needs. The mean patch of a convolution comes from the mean image, so the cost is one addition
+/// an activation. Memory: 8 bytes an element of one sample of each layer's input, a thread. Otherwise as above.
 std::vector<LayerMoments> collect_means(const Executor& executor, ChunkedData& data, std::span<const LayerId> layers,
-                                        const Candidate* candidate, std::span<Executor::WorkspacePtr> workspaces);
+                                        const Candidate& candidate, std::span<Executor::WorkspacePtr> workspaces);
 
 }  // namespace bitplan

@@ -59,8 +59,7 @@ Choice without_data(const Choice& choice) {
   plain.gain = plain.awq = plain.bias = false;
   plain.outliers = 0;
   if (plain.range == RangeMethod::wmse || plain.range == RangeMethod::output) plain.range = RangeMethod::mse;
-  Choice alone = plain;
-  if (alone.needs_data()) plain.rounding = "nearest";
+  if (plain.needs_data()) plain.rounding = "nearest";
   return plain;
 }
 

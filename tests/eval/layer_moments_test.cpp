@@ -52,7 +52,10 @@ struct Setup {
   std::vector<LayerMoments> means(const std::vector<LayerId>& layers, const Candidate* candidate = nullptr,
                                   int threads = 2) const {
     std::vector<Executor::WorkspacePtr> workspaces(static_cast<std::size_t>(threads));
-    return collect_means(*executor, *data, layers, candidate, workspaces);
+    auto all = collect_means(*executor, *data, layers, candidate ? *candidate : Candidate(), workspaces);
+    const auto floating = collect_means(*executor, *data, layers, {}, workspaces);
+    for (std::size_t l = 0; l < all.size(); ++l) all[l].float_mean = floating[l].mean;
+    return all;
   }
 };
 
