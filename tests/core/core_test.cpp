@@ -1,6 +1,8 @@
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "core/error.hpp"
 #include "core/files.hpp"
@@ -16,6 +18,18 @@ using namespace bitplan;
 
 TEST_CASE("parallel_for hands an exception to its caller") {
   CHECK_THROWS_WITH(parallel_for(100, 2, [](std::size_t i, int) { if (i == 57) throw InputError("57"); }), "57");
+}
+
+TEST_CASE("parallel_for hands on the exception of the lowest index, whichever came first") {
+  for (const int threads : {1, 2, 5}) {
+    std::atomic<bool> later = false;  // with several threads, index 3 throws after one above it did
+    const auto body = [&](std::size_t i, int) {
+      while (i == 3 && threads > 1 && !later) std::this_thread::yield();
+      later = later || i > 3;
+      if (i >= 3) throw InputError(std::to_string(i));
+    };
+    CHECK_THROWS_WITH(parallel_for(100, threads, body), "3");
+  }
 }
 
 TEST_CASE("parallel_for visits each index once and never two at a time with one worker") {
