@@ -40,20 +40,44 @@ void check_size(const Network& network, LayerId layer, const Shape& shape, std::
 
 namespace {
 
+std::int64_t elements_of_sample(const Network& network, LayerId id) {
+  const Layer& layer = network.layer(id);
+  for (const TensorId tensor : {layer.input, layer.output}) {
+    const Shape& shape = network.tensor(tensor).shape;
+    if (shape.size() < 2 || shape[0] != network.batch) return 0;
+  }
+  return element_count(network.tensor(layer.output).shape) / network.batch;
+}
+
+void add_channels(std::span<const float> bias, const Packing& packing, PackedWeight& packed) {
+  packed.added.assign(bias.begin(), bias.end());
+  packed.bias = dnnl::memory(plain_layout({std::ssize(bias)}), packed.engine);
+  auto* values = static_cast<float*>(packed.bias.get_data_handle());
+  for (std::size_t i = 0; i < bias.size(); ++i) values[i] = (*packing.bias)[i] + bias[i];
+  packed.bytes += 2 * bias.size_bytes();
+}
+
+void add_elements(std::span<const float> bias, Shape sample, PackedWeight& packed) {
+  sample[0] = 1;
+  packed.elements = dnnl::memory(plain_layout(sample), packed.engine);
+  std::ranges::copy(bias, static_cast<float*>(packed.elements.get_data_handle()));
+  packed.bytes += bias.size_bytes();
+}
+
+/// One number a channel is a bias by channel, also where a sample has no more elements.
 void add_bias(const Network& network, LayerId layer, const Packing& packing, std::span<const float> bias,
               const dnnl::engine& engine, PackedWeight& packed) {
   if (bias.empty()) return;
   const std::string& name = network.layer(layer).names.node;
   if (!packing.bias) throw InputError("layer '" + name + "' takes no bias: nothing can be added to its output");
-  if (bias.size() != packing.bias->size())
-    throw InputError("bias of layer '" + name + "' has " + std::to_string(bias.size()) + " values; the layer has " +
-                     std::to_string(packing.bias->size()) + " output channels");
-  packed.added.assign(bias.begin(), bias.end());
   packed.engine = engine;
-  packed.bias = dnnl::memory(plain_layout({static_cast<std::int64_t>(bias.size())}), engine);
-  auto* values = static_cast<float*>(packed.bias.get_data_handle());
-  for (std::size_t i = 0; i < bias.size(); ++i) values[i] = (*packing.bias)[i] + bias[i];
-  packed.bytes += 2 * bias.size_bytes();
+  if (bias.size() == packing.bias->size()) return add_channels(bias, packing, packed);
+  const std::int64_t elements = elements_of_sample(network, layer);
+  if (std::ssize(bias) == elements)
+    return add_elements(bias, network.tensor(network.layer(layer).output).shape, packed);
+  throw InputError("bias of layer '" + name + "' has " + std::to_string(bias.size()) + " values; the layer has " +
+                   std::to_string(packing.bias->size()) + " output channels" +
+                   (elements == 0 ? "" : " and " + std::to_string(elements) + " output elements a sample"));
 }
 
 }  // namespace
@@ -70,6 +94,10 @@ std::shared_ptr<const PackedWeight> Executor::pack(LayerId layer, std::span<cons
 
 bool Executor::takes_bias(LayerId layer) const {
   return impl_->programs.floats().layers.at(static_cast<std::size_t>(layer)).bias.has_value();
+}
+
+std::int64_t Executor::element_biases(LayerId layer) const {
+  return takes_bias(layer) ? elements_of_sample(network(), layer) : 0;
 }
 
 IntegerForm Executor::integer_form(LayerId id, const Affine& input) const {
@@ -137,10 +165,10 @@ void Executor::run(Workspace& w, std::span<const Tensor> inputs, const Candidate
   bool invalid = false;
   Frame frame{program,     w.arena(), bound.memories, w.stream,
               w.arguments, w.tapped,  candidate,      tap && *tap ? tap : nullptr,
-              &invalid};
+              &invalid,    inputs};
   PrefixRun prefix(*program.checkpoints, candidate, frame.tap ? nullptr : reuse, w.arena());
   for (std::size_t i = 0; i < inputs.size() && prefix.first_step() == 0; ++i)
-    if (inputs[i].byte_size() > 0)
+    if (inputs[i].byte_size() > 0 && program.values[static_cast<std::size_t>(program.inputs[i])].lent < 0)
       std::memcpy(frame.write(program.inputs[i]), inputs[i].bytes(), inputs[i].byte_size());
   // Primitives were laid out for one thread; here OpenMP has one too, wherever run is called from.
   parallel_for(1, 1, [&](std::size_t, int) {

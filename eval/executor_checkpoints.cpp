@@ -53,7 +53,7 @@ std::vector<Use> uses_of(const Program& program) {
   std::vector<Use> uses(program.values.size(), {steps});
   const auto use = [&](ValueId id, int step) {
     const Value& value = program.values[static_cast<std::size_t>(id)];
-    if (value.constant) return;
+    if (value.constant || value.lent >= 0) return;
     Use& u = uses[static_cast<std::size_t>(value.storage)];
     u = {std::min(u.first, step), std::max(u.last, step), std::max(u.bytes, value.bytes)};
   };

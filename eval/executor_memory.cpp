@@ -53,12 +53,39 @@ ArenaPlan plan_arena(const std::vector<Lifetime>& blocks) {
   return plan;
 }
 
+namespace {
+
+/// Inputs whose readers find them anywhere are read where the caller has them, not copied. Only under their own name:
+/// other values in the same memory must have been written there since.
+void lend_inputs(Program& program) {
+  std::vector<bool> written(program.values.size(), false);
+  for (const ProgramStep& step : program.steps)
+    for (const ValueId id : step.writes) written[static_cast<std::size_t>(id)] = true;
+  const auto value = [&](ValueId id) -> Value& { return program.values[static_cast<std::size_t>(id)]; };
+  for (std::size_t i = 0; i < program.inputs.size(); ++i) {
+    const ValueId input = program.inputs[i];
+    const auto shows = [&](ValueId id) {
+      return value(id).storage == value(input).storage && !written[static_cast<std::size_t>(id)];
+    };
+    const auto reads_it_only = [&](const ProgramStep& step) {
+      return std::ranges::all_of(
+          step.reads, [&](ValueId id) { return !shows(id) || (id == input && step.step->reads_anywhere()); });
+    };
+    if (shows(input) && std::ranges::none_of(program.outputs, shows) &&
+        std::ranges::all_of(program.steps, reads_it_only))
+      value(input).lent = static_cast<int>(i);
+  }
+}
+
+}  // namespace
+
 void plan_memory(Program& program) {
+  lend_inputs(program);
   const int steps = static_cast<int>(program.steps.size());
   std::vector<Lifetime> lives(program.values.size(), {steps, -1, 0});
   const auto use = [&](ValueId id, int step) {
     const Value& value = program.values[static_cast<std::size_t>(id)];
-    if (value.constant) return;
+    if (value.constant || value.lent >= 0) return;
     Lifetime& life = lives[static_cast<std::size_t>(value.storage)];
     life = {std::min(life.first, step), std::max(life.last, step), std::max(life.bytes, value.bytes)};
   };

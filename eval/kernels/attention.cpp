@@ -64,7 +64,7 @@ class AttentionStep final : public Step {
              std::int64_t rows, std::int64_t columns) const {
     multiply({rows, columns, p_.inner, p_.scale}, p_.q, q, p_.k, k, scores, columns);
     for (std::int64_t r = 0; r < rows; ++r)
-      softmax_row(isa_, scores + r * columns, mask ? mask + r * p_.mask->row_stride : nullptr,
+      softmax_row(isa_, scores + r * columns, mask ? mask + r * p_.mask->row_stride : nullptr, scores + r * columns,
                   static_cast<std::size_t>(columns));
     const MatrixStack dense{{}, {}, false, columns};
     multiply({rows, p_.width, columns}, dense, scores, p_.v, v, y, p_.target_leading);

@@ -18,6 +18,7 @@ class GroupNormStep final : public Step {
   };
   GroupNormStep(const Plan& plan, ValueId target) : p_(plan), target_(target), isa_(best_isa()) {}
 
+  bool reads_anywhere() const override { return true; }
   void run(Frame& frame) const override {
     const auto* x = reinterpret_cast<const float*>(frame.read(p_.source));
     const auto* scale = reinterpret_cast<const float*>(frame.read(p_.scale));

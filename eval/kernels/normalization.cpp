@@ -19,6 +19,7 @@ class NormStep final : public Step {
   };
   NormStep(const Plan& plan, ValueId target) : p_(plan), target_(target), isa_(best_isa()) {}
 
+  bool reads_anywhere() const override { return true; }
   void run(Frame& frame) const override {
     const auto floats = [&](const Operand& operand) {
       return operand.value == kNoValue ? nullptr : reinterpret_cast<const float*>(frame.read(operand));

@@ -20,6 +20,7 @@ class UnaryStep final : public Step {
         alpha_(alpha),
         beta_(beta) {}
 
+  bool reads_anywhere() const override { return true; }
   void run(Frame& frame) const override {
     run_(reinterpret_cast<const float*>(frame.read(source_)), reinterpret_cast<float*>(frame.write(target_)), elements_,
          alpha_, beta_);
@@ -62,6 +63,7 @@ class NaryStep final : public Step {
   };
   explicit NaryStep(Plan plan) : p_(std::move(plan)), run_(p_.function->run[static_cast<std::size_t>(best_isa())]) {}
 
+  bool reads_anywhere() const override { return true; }
   void run(Frame& frame) const override {
     Line line{{}, {}, frame.write(p_.target), 0};
     for (std::size_t i = 0; i < p_.sources.size(); ++i)

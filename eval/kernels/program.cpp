@@ -19,8 +19,9 @@ const PackedWeight& Frame::weight(LayerId layer) const {
 const std::byte* Frame::read(const Operand& operand) const {
   assert(operand.weight < 0);
   const auto value = static_cast<std::size_t>(chosen(operand));
-  if (const auto& constant = program.values[value].constant) return constant.get();
-  return arena + program.offsets[value];
+  const Value& v = program.values[value];
+  if (v.constant) return v.constant.get();
+  return v.lent >= 0 ? inputs[static_cast<std::size_t>(v.lent)].bytes() : arena + program.offsets[value];
 }
 
 std::byte* Frame::write(ValueId value) const { return arena + program.offsets[static_cast<std::size_t>(value)]; }

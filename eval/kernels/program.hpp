@@ -21,6 +21,7 @@ struct Value {
   std::size_t bytes = 0;  ///< padding included
   ValueId storage = 0;    ///< the value whose memory this is: itself, or the one it views or overwrites
   std::shared_ptr<const std::byte> constant{};  ///< a constant's data; null: lies in the arena
+  int lent = -1;                                ///< the network input that is read where the caller has it; -1: none
 };
 
 /// What a step reads: `value`, or `quantized` in its place when the candidate quantizes `site`; or the weight of a
@@ -45,7 +46,8 @@ struct Frame {
   std::vector<float>& tapped;               ///< reused by every tap
   const Candidate& candidate;
   const Executor::Tap* tap;
-  bool* invalid;  ///< set by steps that would lose a NaN: the outputs become NaN
+  bool* invalid;                   ///< set by steps that would lose a NaN: the outputs become NaN
+  std::span<const Tensor> inputs;  ///< of the network
 
   const Affine* quantizer(SiteId site) const;  ///< null: float, or by parts
   bool quantizes(SiteId site) const { return quantizer(site) || candidate.parts(site); }
@@ -63,6 +65,8 @@ class Step {
  public:
   virtual ~Step() = default;
   virtual void run(Frame& frame) const = 0;
+  /// It finds all that it reads by Frame::read(), which need not lie in the arena.
+  virtual bool reads_anywhere() const { return false; }
 };
 
 struct ProgramStep {
@@ -110,6 +114,7 @@ class PackedWeight {
   dnnl::memory memory;
   dnnl::memory bias;         ///< in place of the float network's; empty: that one
   std::vector<float> added;  ///< by channel, what is in `bias` besides it; empty: nothing
+  dnnl::memory elements;     ///< added to each sample of the layer's output, row-major; empty: nothing
   // Of 8-bit codes (eval/kernels/integer_layer.hpp), by output channel:
   IntegerForm form = IntegerForm::none;
   std::vector<float> scales;

@@ -4,6 +4,11 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <utility>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
 #include "quant/affine.hpp"
 
@@ -22,8 +27,8 @@ Function* choose(Isa isa, Function* generic, Function* avx2, Function* avx512) {
 
 }  // namespace
 
-void softmax_row(Isa isa, float* row, const float* mask, std::size_t n) {
-  choose(isa, isa_generic::softmax_row, isa_avx2::softmax_row, isa_avx512::softmax_row)(row, mask, n);
+void softmax_row(Isa isa, const float* x, const float* mask, float* y, std::size_t n) {
+  choose(isa, isa_generic::softmax_row, isa_avx2::softmax_row, isa_avx512::softmax_row)(x, mask, y, n);
 }
 
 void norm_row(Isa isa, const NormRow& norm, const float* x, float* y, std::size_t n) {

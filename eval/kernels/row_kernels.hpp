@@ -6,9 +6,9 @@
 
 namespace bitplan {
 
-/// Softmax of one row in place: y = exp(x - max) / sum exp(x - max) for x = row (+ mask, when not null).
+/// Softmax of one row: y = exp(v - max v) / sum exp(v - max v) for v = x (+ mask, when not null). y may be x.
 /// A row of -infinities alone is NaN, as by definition.
-void softmax_row(Isa isa, float* row, const float* mask, std::size_t n);
+void softmax_row(Isa isa, const float* x, const float* mask, float* y, std::size_t n);
 
 /// One row of LayerNormalization (centered) or RMSNormalization; scale and bias of n values or null. y may be x.
 struct NormRow {

@@ -52,7 +52,7 @@ TEST_CASE("softmax of a row, with and without a mask, equals its definition") {
           most = std::max(most, wanted[i] = static_cast<double>(x[i]) + (masked ? static_cast<double>(mask[i]) : 0));
         for (double& v : wanted) sum += v = std::exp(v - most);
         for (double& v : wanted) v /= sum;
-        softmax_row(isa, y.data(), masked ? mask.data() : nullptr, n);
+        softmax_row(isa, y.data(), masked ? mask.data() : nullptr, y.data(), n);
         CAPTURE(static_cast<int>(isa), n, masked);
         CHECK(largest_difference(y, wanted) < 3e-7);
         if (masked && n > 2) CHECK(y[n - 1] == 0);
@@ -62,7 +62,7 @@ TEST_CASE("softmax of a row, with and without a mask, equals its definition") {
 TEST_CASE("a row of masked scores alone has no softmax") {
   for (const Isa isa : usable_isas()) {
     std::vector<float> y(20, -INFINITY);
-    softmax_row(isa, y.data(), nullptr, y.size());
+    softmax_row(isa, y.data(), nullptr, y.data(), y.size());
     for (const float v : y) CHECK(std::isnan(v));
   }
 }
@@ -72,7 +72,7 @@ TEST_CASE("a NaN among the scores makes the whole row NaN") {
     for (const std::size_t at : {0, 3, 19}) {
       std::vector<float> y(20, 1.0F);
       y[at] = std::nanf("");
-      softmax_row(isa, y.data(), nullptr, y.size());
+      softmax_row(isa, y.data(), nullptr, y.data(), y.size());
       for (const float v : y) CHECK(std::isnan(v));
     }
 }
