@@ -10,24 +10,25 @@ namespace bitplan {
 ///   h(V)  = clamp(1.2 sigmoid(V) - 0.1, 0, 1)                                rectified sigmoid, Louizos et al. 2018
 ///   minimise  L(w'(V)) / u  +  lambda sum (1 - |2 h(V) - 1|^beta)
 ///
-/// from the V at which w'(V) = w. beta falls from 20 to 2 along half a cosine, which lets h move freely first and
-/// drives it to 0 or 1 then; during the warm start (20 % of the iterations) lambda is 0. Adam on V with analytic
-/// gradients; at the end up where h >= 1/2.
+/// from the V at which w'(V) = w. beta falls from 10 to 2 along half a cosine (the paper: from 20), which lets h move
+/// freely first and drives it to 0 or 1 then; during the warm start (25 % of the iterations) lambda is 0. Adam on V
+/// with analytic gradients; at the end up where h >= 1/2.
 ///
 /// On purpose other than the paper: L and its gradient come from second moments of all samples (rounding_problem.hpp)
-/// instead of minibatches, so there is no sampling noise and a tenth of the iterations suffices; L is measured in units
-/// u of nearest rounding's loss per weight of its row, so that lambda does not depend on the scale of weights and data.
-/// A coordinate descent over all codes (descent.hpp) may follow. Rows are independent, 16 to a thread.
+/// instead of minibatches, so there is no sampling noise and a twentieth of the iterations suffices; L is measured in
+/// units u of nearest rounding's loss per weight of its row, so that lambda does not depend on the scale of weights and
+/// data. A coordinate descent over all codes (descent.hpp) may follow. Rows are independent, 16 to a thread.
 struct AdaRoundSettings {
-  int iterations = 1000;
-  double rate = 0.05;
-  double lambda = 10;
-  double warm_start = 0.2;
-  double beta_start = 20, beta_end = 2;
+  int iterations = 550;
+  double rate = 0.15;
+  double lambda = 15;
+  double warm_start = 0.25;
+  double beta_start = 10, beta_end = 2;
   bool descend = false;  ///< fits the calibration samples closer; worse on new ones when they are few
 };
 
-/// problem.gram must be given. iterations * rows * columns^2 multiply-adds. Throws InputError for non-finite input.
+/// problem.gram must be given. iterations * rows * columns^2 multiply-adds, and about 80 of them a weight and iteration
+/// for the rest. Throws InputError for non-finite input, Interrupted when *problem.stop becomes true.
 RoundedWeight round_adaround(const RoundingProblem& problem, const AdaRoundSettings& settings);
 RoundedWeight round_adaround(const RoundingProblem& problem);
 

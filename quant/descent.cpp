@@ -67,6 +67,7 @@ void descend_row(const RoundingProblem& problem, const RowLevels& levels, std::s
 RoundedWeight descend(const RoundingProblem& problem, const LayerLoss& loss, RoundedWeight start, int passes) {
   const std::int64_t k = problem.columns;
   for_rows_together(problem, [&](std::int64_t first, std::int64_t rows) {
+    check_stop(problem);
     std::vector<float> half(static_cast<std::size_t>(rows * k));
     const std::span<const float> values(start.values);
     loss.half_gradient(first, values.subspan(static_cast<std::size_t>(first * k), half.size()), half);

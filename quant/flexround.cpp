@@ -17,14 +17,21 @@ namespace {
 struct Rows {
   const RoundingProblem& problem;
   std::int64_t first, count;
-  std::vector<float> position;  // u
+  std::vector<float> position;         // u
+  std::vector<std::uint32_t> row_of;   // of these rows
+  std::vector<std::uint32_t> part_of;  // among the parts of these rows
+  std::vector<float> whole;            // by part: the integer next to its zero point
 
-  std::size_t size() const { return static_cast<std::size_t>(count * problem.columns); }
-  std::size_t row_of(std::size_t i) const { return i / static_cast<std::size_t>(problem.columns); }
-  std::size_t part_of(std::size_t i) const {  // among the parts of these rows
-    return problem.grid.part(static_cast<std::int64_t>(row_of(i)), static_cast<std::int64_t>(i) % problem.columns);
+  Rows(const RoundingProblem& all, std::int64_t begin, std::int64_t n) : problem(all), first(begin), count(n) {
+    for (std::int64_t r = 0; r < n; ++r)
+      for (std::int64_t c = 0; c < problem.columns; ++c) {
+        row_of.push_back(static_cast<std::uint32_t>(r));
+        part_of.push_back(static_cast<std::uint32_t>(problem.grid.part(r, c)));
+      }
+    for (std::size_t p = 0; p < static_cast<std::size_t>(n * problem.grid.groups); ++p)
+      whole.push_back(std::nearbyint(zero(p)));
   }
-  float weight(std::size_t i) const { return problem.weights[static_cast<std::size_t>(first * problem.columns) + i]; }
+  std::size_t size() const { return static_cast<std::size_t>(count * problem.columns); }
   std::size_t first_part() const { return static_cast<std::size_t>(first * problem.grid.groups); }
   float zero(std::size_t part) const { return problem.grid.zero_points[first_part() + part]; }
 };
@@ -36,15 +43,35 @@ std::vector<float> sizes_of(const Rows& rows, const FlexRoundParameters& at) {
   return sizes;
 }
 
+/// out = w exp(-B).
+BITPLAN_KERNEL void divide(const float* weights, const float* element, float* out, std::size_t n) {
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(load(weights + i) * fast_exp(-load(element + i)), out + i);
+  for (; i < n; ++i) out[i] = weights[i] * fast_exp(-element[i]);
+}
+void divide_generic(const float* w, const float* element, float* out, std::size_t n) { divide(w, element, out, n); }
+BITPLAN_AVX2 void divide_avx2(const float* w, const float* element, float* out, std::size_t n) {
+  divide(w, element, out, n);
+}
+BITPLAN_AVX512 void divide_avx512(const float* w, const float* element, float* out, std::size_t n) {
+  divide(w, element, out, n);
+}
+constexpr decltype(&divide_generic) kDivide[] = {divide_generic, divide_avx2, divide_avx512};
+
 void round(Rows& rows, const FlexRoundParameters& at, const std::vector<float>& sizes, std::span<std::int16_t> codes,
            std::span<float> values) {
   const auto q_min = static_cast<float>(rows.problem.grid.q_min), q_max = static_cast<float>(rows.problem.grid.q_max);
   rows.position.resize(rows.size());
+  kDivide[static_cast<std::size_t>(best_isa())](rows.problem.weights.data() + rows.first * rows.problem.columns,
+                                                at.element.data(), rows.position.data(), rows.size());
+  std::vector<float> divisors = sizes;  // s1 s3
+  const auto groups = static_cast<std::size_t>(rows.problem.grid.groups);
+  for (std::size_t p = 0; p < divisors.size(); ++p) divisors[p] *= fast_exp(at.row[p / groups]);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::size_t part = rows.part_of(i);
-    const float zero = rows.zero(part), whole = std::nearbyint(zero);
-    const float u = rows.weight(i) / sizes[part] * fast_exp(-at.element[i] - at.row[rows.row_of(i)]);
-    const float level = std::nearbyint(u + (zero - whole)) + whole;
+    const std::size_t part = rows.part_of[i];
+    const float zero = rows.zero(part), whole = rows.whole[part];
+    const float u = rows.position[i] / divisors[part];
+    const float level = fast_rint(u + (zero - whole)) + whole;
     const float code = level > q_min ? std::min(level, q_max) : q_min;  // NaN, of overflow, too
     rows.position[i] = u;
     codes[i] = static_cast<std::int16_t>(code);
@@ -57,12 +84,12 @@ void back(const Rows& rows, const std::vector<float>& sizes, std::span<const std
   std::fill(out.size.begin(), out.size.end(), 0.0F);
   std::fill(out.row.begin(), out.row.end(), 0.0F);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::size_t part = rows.part_of(i);
-    const float zero = rows.zero(part), whole = std::nearbyint(zero), slope = 2 * half[i] * sizes[part];
+    const std::size_t part = rows.part_of[i];
+    const float zero = rows.zero(part), whole = rows.whole[part], slope = 2 * half[i] * sizes[part];
     const float u = rows.position[i], code = codes[i];
-    const bool inside = std::nearbyint(u + (zero - whole)) + whole == code;
+    const bool inside = fast_rint(u + (zero - whole)) + whole == code;
     out.element[i] = inside ? -slope * u : 0;
-    out.row[rows.row_of(i)] += out.element[i];
+    out.row[rows.row_of[i]] += out.element[i];
     out.size[part] += slope * (code - zero) + out.element[i];
   }
 }
@@ -88,6 +115,7 @@ void learn(const LayerLoss& loss, const FlexRoundSettings& settings, Rows& rows,
   std::vector<float> values(rows.size()), half(rows.size());
   std::vector<double> best(n, HUGE_VAL);
   for (int i = 0; i <= settings.iterations; ++i) {
+    check_stop(rows.problem);
     const std::vector<float> sizes = sizes_of(rows, at);
     round(rows, at, sizes, codes, values);
     loss.half_gradient(rows.first, values, half);
@@ -114,7 +142,7 @@ FlexRoundParameters FlexRoundParameters::start(const RoundingProblem& problem) {
 }
 
 RoundedWeight flexround_at(const RoundingProblem& problem, const FlexRoundParameters& at) {
-  Rows rows{problem, 0, problem.rows, {}};
+  Rows rows(problem, 0, problem.rows);
   RoundedWeight out{std::vector<std::int16_t>(problem.weights.size()), problem.grid,
                     std::vector<float>(problem.weights.size()), 0, 0};
   out.grid.scales = sizes_of(rows, at);
@@ -123,7 +151,7 @@ RoundedWeight flexround_at(const RoundingProblem& problem, const FlexRoundParame
 }
 
 FlexRoundParameters flexround_gradient(const RoundingProblem& problem, const FlexRoundParameters& at) {
-  Rows rows{problem, 0, problem.rows, {}};
+  Rows rows(problem, 0, problem.rows);
   const std::vector<float> sizes = sizes_of(rows, at);
   std::vector<std::int16_t> codes(rows.size());
   std::vector<float> values(rows.size()), half(rows.size());
@@ -140,7 +168,7 @@ RoundedWeight round_flexround(const RoundingProblem& problem, const FlexRoundSet
   const LayerLoss loss(problem);
   RoundedWeight out{std::vector<std::int16_t>(problem.weights.size()), problem.grid, {}, 0, 0};
   for_rows_together(problem, [&](std::int64_t first, std::int64_t count) {
-    Rows rows{problem, first, count, {}};
+    Rows rows(problem, first, count);
     learn(loss, settings, rows, out);
   });
   out = rounded(problem, out.grid, std::move(out.codes));

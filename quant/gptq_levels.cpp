@@ -115,11 +115,15 @@ void round_group(const LevelRows& rows, const RoundingProblem& problem, std::int
 QuantizedWeight gptq_levels(std::span<const float> weights, const WeightView& view, const Choice& choice,
                             const LayerMoments& moments, std::span<const float> importance,
                             const GptqLevelsSettings& settings) {
+  return gptq_levels(weights, view, choice, level_rows(weights, view, choice, importance), moments, settings);
+}
+
+QuantizedWeight gptq_levels(std::span<const float> weights, const WeightView& view, const Choice& choice,
+                            const LevelRows& rows, const LayerMoments& moments, const GptqLevelsSettings& settings) {
   assert(settings.damping >= 0 && settings.damping <= 10);
   if (choice.family == FormatFamily::binary_stochastic)
     throw InputError(std::string(choice.format) + " draws its signs at random: gptq would choose them");
-  LevelRows rows = level_rows(weights, view, choice, importance);
-  QuantizedWeight out = std::move(rows.nearest);
+  QuantizedWeight out = rows.nearest;
   if (weights.empty()) return out;
   for_each_group(rows, moments, settings.threads, [&](const RoundingProblem& problem, std::int64_t first) {
     round_group(rows, problem, first, view, settings, out);

@@ -7,6 +7,8 @@
 
 namespace bitplan {
 
+struct LevelRows;
+
 /// GPTQ (gptq.hpp) for formats other than integers: mxfp4, nvfp4, nf4, fp8, code books, powers of two, ternary … The
 /// format fits its grids to the float weights first; then, column by column, each weight goes to the nearest level of
 /// its grid and the columns to come make up for its error. Scales, code books and stored bits are those of
@@ -24,5 +26,8 @@ struct GptqLevelsSettings {
 QuantizedWeight gptq_levels(std::span<const float> weights, const WeightView& view, const Choice& choice,
                             const LayerMoments& moments, std::span<const float> importance = {},
                             const GptqLevelsSettings& settings = {});
+/// The same for rows whose grids are there already (level_rows).
+QuantizedWeight gptq_levels(std::span<const float> weights, const WeightView& view, const Choice& choice,
+                            const LevelRows& rows, const LayerMoments& moments, const GptqLevelsSettings& settings);
 
 }  // namespace bitplan

@@ -25,16 +25,21 @@ LayerLoss::LayerLoss(const RoundingProblem& problem)
 }
 
 void LayerLoss::half_gradient(std::int64_t first, std::span<const float> values, std::span<float> half) const {
-  const std::int64_t k = problem_.columns, at = first * k;
-  std::vector<float> error(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i)
-    error[i] = values[i] - problem_.weights[static_cast<std::size_t>(at) + i];
+  const auto at = static_cast<std::size_t>(first * problem_.columns);
+  std::vector<float> errors(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) errors[i] = values[i] - problem_.weights[at + i];
+  half_gradient_of_errors(first, errors, half);
+}
+
+void LayerLoss::half_gradient_of_errors(std::int64_t first, std::span<const float> errors,
+                                        std::span<float> half) const {
+  const std::int64_t k = problem_.columns;
   if (drift_.empty())
     std::fill(half.begin(), half.end(), 0.0F);
   else
-    std::copy_n(drift_.begin() + at, half.size(), half.begin());
+    std::copy_n(drift_.begin() + first * k, half.size(), half.begin());
   if (k > 0)
-    add_product(1.0F, {error.data(), k, 1}, static_cast<std::ptrdiff_t>(values.size()) / k, gram_, half.data(), k);
+    add_product(1.0F, {errors.data(), k, 1}, static_cast<std::ptrdiff_t>(errors.size()) / k, gram_, half.data(), k);
 }
 
 double LayerLoss::of_row(std::int64_t row, std::span<const float> values, std::span<const float> half) const {

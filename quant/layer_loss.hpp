@@ -18,6 +18,8 @@ class LayerLoss {
 
   /// half = e G + d, half of dL/dw', for the rows first … first + n - 1, values and half being [n, columns].
   void half_gradient(std::int64_t first, std::span<const float> values, std::span<float> half) const;
+  /// The same, of errors e = values - weights.
+  void half_gradient_of_errors(std::int64_t first, std::span<const float> errors, std::span<float> half) const;
   /// L of one row, given its half gradient: e (half + d)^T.
   double of_row(std::int64_t row, std::span<const float> values, std::span<const float> half) const;
   /// L by row, of values [rows, columns]. G is symmetric: only blocks on and above its diagonal are multiplied, half of

@@ -57,6 +57,10 @@ void check(const RoundingProblem& problem) {
       throw InputError("the mean square of input channel " + std::to_string(c) + " is negative");
 }
 
+void check_stop(const RoundingProblem& problem) {
+  if (problem.stop != nullptr && *problem.stop) throw Interrupted("the rounding of a weight was stopped");
+}
+
 RoundedWeight rounded(const RoundingProblem& problem, const RoundingGrid& grid, std::vector<std::int16_t> codes) {
   RoundedWeight out{std::move(codes), grid, std::vector<float>(problem.weights.size()), 0, 0};
   std::size_t i = 0;
@@ -76,22 +80,24 @@ RoundedWeight round_nearest(const RoundingProblem& problem) {
 
 RoundedWeight accepted(const RoundingProblem& problem, RoundedWeight candidate) {
   if (problem.gram.empty()) return candidate;
+  return better_rows(problem, round_nearest(problem), std::move(candidate));
+}
+
+RoundedWeight better_rows(const RoundingProblem& problem, const RoundedWeight& before, RoundedWeight candidate) {
   assert(candidate.grid.group_of == problem.grid.group_of);
-  const RoundedWeight nearest = round_nearest(problem);
   const LayerLoss loss(problem);
-  const std::vector<double> before = loss.of_rows(nearest.values), after = loss.of_rows(candidate.values);
+  const std::vector<double> least = loss.of_rows(before.values), after = loss.of_rows(candidate.values);
   candidate.loss = candidate.nearest_loss = 0;
   for (std::int64_t r = 0; r < problem.rows; ++r) {
     const auto row = static_cast<std::size_t>(r);
-    candidate.nearest_loss += before[row];
-    candidate.loss += after[row] <= before[row] ? after[row] : before[row];
-    if (after[row] <= before[row]) continue;
+    candidate.nearest_loss += least[row];
+    candidate.loss += after[row] <= least[row] ? after[row] : least[row];
+    if (after[row] <= least[row]) continue;
     const std::int64_t at = r * problem.columns, part = r * problem.grid.groups;
-    std::copy_n(nearest.codes.begin() + at, problem.columns, candidate.codes.begin() + at);
-    std::copy_n(nearest.values.begin() + at, problem.columns, candidate.values.begin() + at);
-    std::copy_n(nearest.grid.scales.begin() + part, problem.grid.groups, candidate.grid.scales.begin() + part);
-    std::copy_n(nearest.grid.zero_points.begin() + part, problem.grid.groups,
-                candidate.grid.zero_points.begin() + part);
+    std::copy_n(before.codes.begin() + at, problem.columns, candidate.codes.begin() + at);
+    std::copy_n(before.values.begin() + at, problem.columns, candidate.values.begin() + at);
+    std::copy_n(before.grid.scales.begin() + part, problem.grid.groups, candidate.grid.scales.begin() + part);
+    std::copy_n(before.grid.zero_points.begin() + part, problem.grid.groups, candidate.grid.zero_points.begin() + part);
   }
   return candidate;
 }

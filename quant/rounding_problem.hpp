@@ -1,6 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -28,6 +30,13 @@ struct RoundingGrid {
 /// Group by column for groups of `group` neighbours (the last may be shorter); group 0 means one group.
 std::vector<std::int32_t> neighbour_groups(std::int64_t columns, std::int64_t group);
 
+/// The grid of one part.
+struct ScaleZero {
+  float scale = 1, zero_point = 0;
+};
+/// How a part's grid is found from its weights: pure, called from several threads.
+using FindPart = std::function<ScaleZero(std::span<const float> part)>;
+
 /// What a rounding solves: codes on a grid for which the layer's output is near that of the float weights,
 ///
 ///   L(w') = sum over rows of  E (w' . xq - w . x)^2  -  E (w . xq - w . x)^2
@@ -41,9 +50,11 @@ struct RoundingProblem {
   std::int64_t rows = 0, columns = 0;
   std::span<const float> weights;  ///< [rows, columns]
   RoundingGrid grid;
-  std::span<const float> gram;   ///< G [columns, columns]; empty for methods that need no data
-  std::span<const float> cross;  ///< C [columns, columns]; empty when inputs are the float network's
-  int threads = 0;               ///< results do not depend on it
+  std::span<const float> gram;              ///< G [columns, columns]; empty for methods that need no data
+  std::span<const float> cross;             ///< C [columns, columns]; empty when inputs are the float network's
+  int threads = 0;                          ///< results do not depend on it
+  const std::atomic<bool>* stop = nullptr;  ///< when it becomes true, learned roundings and GPTQ throw Interrupted
+  FindPart find_part{};  ///< for roundings that move the weights on the way (gptq); empty: the grid stays
 };
 
 struct RoundedWeight {
@@ -58,6 +69,9 @@ struct RoundedWeight {
 /// negative; asserts the shapes.
 void check(const RoundingProblem& problem);
 
+/// Throws Interrupted when *problem.stop is true.
+void check_stop(const RoundingProblem& problem);
+
 /// The values of codes on a grid.
 RoundedWeight rounded(const RoundingProblem& problem, const RoundingGrid& grid, std::vector<std::int16_t> codes);
 /// Each weight to the nearest value of the problem's grid: the yardstick of every other rounding.
@@ -66,5 +80,7 @@ RoundedWeight round_nearest(const RoundingProblem& problem);
 /// filled in. Rows do not influence each other's loss, so the result is never worse than nearest rounding. The
 /// candidate's grid must have the problem's groups.
 RoundedWeight accepted(const RoundingProblem& problem, RoundedWeight candidate);
+/// The same with `before` in place of nearest rounding.
+RoundedWeight better_rows(const RoundingProblem& problem, const RoundedWeight& before, RoundedWeight candidate);
 
 }  // namespace bitplan

@@ -6,6 +6,7 @@
 
 #include "quant/descent.hpp"
 #include "quant/layer_loss.hpp"
+#include "quant/vector_math.hpp"
 
 namespace bitplan {
 namespace {
@@ -49,6 +50,7 @@ struct Rows {
   std::int64_t first, count;
   std::vector<float> low, high;  // by part of these rows, 0 included
   std::vector<PartGrid> grids;
+  std::vector<std::uint32_t> part_of;  // by weight
 
   Rows(const RoundingProblem& whole, std::int64_t begin, std::int64_t n)
       : problem(whole),
@@ -58,13 +60,13 @@ struct Rows {
         high(low.size()),
         grids(low.size()) {
     for (std::int64_t i = 0; i < n * whole.columns; ++i) {
-      const std::size_t part = part_of(i);
+      const std::size_t part = problem.grid.part(i / problem.columns, i % problem.columns);
+      part_of.push_back(static_cast<std::uint32_t>(part));
       low[part] = std::min(low[part], weight(i));
       high[part] = std::max(high[part], weight(i));
     }
   }
   float weight(std::int64_t i) const { return problem.weights[static_cast<std::size_t>(first * problem.columns + i)]; }
-  std::size_t part_of(std::int64_t i) const { return problem.grid.part(i / problem.columns, i % problem.columns); }
   std::size_t size() const { return static_cast<std::size_t>(count * problem.columns); }
 
   void set_grids(const SignRoundParameters& at) {
@@ -74,8 +76,8 @@ struct Rows {
   void round(const SignRoundParameters& at, std::vector<std::int16_t>& codes, std::vector<float>& values) const {
     const auto q_min = static_cast<float>(problem.grid.q_min), q_max = static_cast<float>(problem.grid.q_max);
     for (std::size_t i = 0; i < size(); ++i) {
-      const PartGrid& g = grids[part_of(static_cast<std::int64_t>(i))];
-      const float level = std::nearbyint(weight(static_cast<std::int64_t>(i)) / g.scale + at.offset[i]) + g.zero;
+      const PartGrid& g = grids[part_of[i]];
+      const float level = fast_rint(weight(static_cast<std::int64_t>(i)) / g.scale + at.offset[i]) + g.zero;
       const float code = std::clamp(level, q_min, q_max);
       codes[i] = static_cast<std::int16_t>(code);
       values[i] = g.scale * (code - g.zero);
@@ -87,11 +89,11 @@ struct Rows {
     std::fill(out.min_factor.begin(), out.min_factor.end(), 0.0F);
     std::fill(out.max_factor.begin(), out.max_factor.end(), 0.0F);
     for (std::size_t i = 0; i < size(); ++i) {
-      const std::size_t part = part_of(static_cast<std::int64_t>(i));
+      const std::size_t part = part_of[i];
       const PartGrid& g = grids[part];
       const float ratio = weight(static_cast<std::int64_t>(i)) / g.scale, slope = 2 * half[i];
       const auto code = static_cast<float>(codes[i]);
-      const bool inside = std::nearbyint(ratio + at.offset[i]) + g.zero == code;
+      const bool inside = fast_rint(ratio + at.offset[i]) + g.zero == code;
       out.offset[i] = inside ? slope * g.scale : 0;
       const float by_scale = code - g.zero - (inside ? ratio : 0), by_zero = inside ? 0 : -g.scale;
       out.min_factor[part] += slope * (by_scale * g.scale_by_min + by_zero * g.zero_by_min);
@@ -150,6 +152,7 @@ void learn(const LayerLoss& loss, const SignRoundSettings& settings, Rows& rows,
   std::vector<float> values(rows.size()), half(rows.size());
   Best best{std::vector<double>(static_cast<std::size_t>(rows.count), HUGE_VAL), codes, rows.grids};
   for (int i = 0; i <= settings.iterations; ++i) {
+    check_stop(rows.problem);
     rows.set_grids(at);
     rows.round(at, codes, values);
     loss.half_gradient(rows.first, values, half);

@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "core/error.hpp"
-#include "core/parallel.hpp"
 #include "quant/descent.hpp"
 #include "quant/gptq_levels.hpp"
+#include "quant/isa.hpp"
 #include "quant/level_rows.hpp"
 
 namespace bitplan {
@@ -116,87 +116,79 @@ std::unique_ptr<Group> make_group(const LevelRows& rows, const WeightView& view,
 
 /// Values of the levels as they are now, then each code to the best given all others; L of each row.
 void assign_codes(const LevelRows& rows, Group& group) {
-  parallel_for(static_cast<std::size_t>(group.problem.rows), group.problem.threads, [&](std::size_t r, int) {
-    const auto local = static_cast<std::int64_t>(r);
-    const RowOfGrids levels(rows, group.first + local);
-    const auto values = group.row_values(r);
-    const auto indices = group.row_indices(r);
-    for (std::size_t c = 0; c < values.size(); ++c) values[c] = levels.value(static_cast<std::int64_t>(c), indices[c]);
+  for_rows_together(group.problem, [&](std::int64_t first, std::int64_t count) {
+    const auto k = static_cast<std::size_t>(group.problem.columns), begin = static_cast<std::size_t>(first),
+               n = static_cast<std::size_t>(count);
+    const auto values = std::span(group.values).subspan(begin * k, n * k);
     std::vector<float> half(values.size());
-    group.loss->half_gradient(local, values, half);
-    descend_row(group.problem, levels, indices, values, half);
-    group.loss->half_gradient(local, values, half);
-    group.losses[r] = group.loss->of_row(local, values, half);
+    const auto half_of = [&](std::size_t r) { return std::span(half).subspan(r * k, k); };
+    const auto levels_of = [&](std::size_t r) {
+      return RowOfGrids(rows, group.first + first + static_cast<std::int64_t>(r));
+    };
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = levels_of(i / k).value(static_cast<std::int64_t>(i % k), group.indices[begin * k + i]);
+    group.loss->half_gradient(first, values, half);
+    for (std::size_t r = 0; r < n; ++r)
+      descend_row(group.problem, levels_of(r), group.row_indices(begin + r), group.row_values(begin + r), half_of(r));
+    group.loss->half_gradient(first, values, half);
+    for (std::size_t r = 0; r < n; ++r)
+      group.losses[begin + r] =
+          group.loss->of_row(first + static_cast<std::int64_t>(r), group.row_values(begin + r), half_of(r));
   });
 }
 
-/// Sum of a[i] b[i]: in float over runs of 256, eight sums side by side, which compilers put into vectors.
-double dot(const float* a, const float* b, std::size_t n) {
-  double sum = 0;
-  for (std::size_t begin = 0; begin < n; begin += 256) {
-    const std::size_t end = std::min(n, begin + 256), whole = begin + (end - begin) / 8 * 8;
-    float lanes[8] = {};
-    for (std::size_t i = begin; i < whole; i += 8)
-      for (std::size_t l = 0; l < 8; ++l) lanes[l] += a[i + l] * b[i + l];
-    for (std::size_t i = whole; i < end; ++i) lanes[0] += a[i] * b[i];
-    for (const float lane : lanes) sum += static_cast<double>(lane);
-  }
-  return sum;
+void add_multiple(float factor, const float* from, float* to, std::size_t n) {
+  BITPLAN_NO_OVERLAP
+  for (std::size_t i = 0; i < n; ++i) to[i] += factor * from[i];
 }
 
-/// The patterns b_p of a row, all grids in one: [parameters, columns], 0 where a column's level hangs on another one.
-struct RowPatterns {
-  std::vector<std::size_t> of;  ///< parameter by column, counted over grids
-  std::vector<float> dense;
-
-  RowPatterns(const LevelRows& rows, const Pattern& pattern, std::span<const std::int16_t> indices)
-      : of(indices.size()), dense(pattern.parameters * indices.size()) {
-    for (std::size_t c = 0; c < indices.size(); ++c) {
-      const auto index = static_cast<std::size_t>(indices[c]);
-      of[c] = static_cast<std::size_t>(rows.grid_of[c]) * pattern.parameters + pattern.of[index];
-      dense[pattern.of[index] * indices.size() + c] = static_cast<float>(pattern.factor[index]);
-    }
-  }
-  float factor(std::size_t c, std::size_t parameters) const { return dense[of[c] % parameters * of.size() + c]; }
+/// B G of some rows. Each row has as many patterns as parameters; column c belongs to pattern `of`, with a factor.
+struct Products {
+  std::size_t parameters, columns;
+  std::vector<std::size_t> of;  ///< [rows, columns]
+  std::vector<float> factor;    ///< the same
+  std::vector<float> sums;      ///< [rows, parameters, columns]
+  float* row(std::size_t r, std::size_t parameter) { return sums.data() + (r * parameters + parameter) * columns; }
 };
 
-/// sums[p] = sum of g[j] b_p[j], by grid and parameter. Few parameters: products of dense rows; many: a look at each.
-void project(const LevelRows& rows, const Pattern& pattern, const RowPatterns& patterns, const float* g,
-             std::vector<double>& sums) {
-  constexpr std::size_t kFew = 4;
-  const std::size_t k = patterns.of.size(), parameters = pattern.parameters;
-  std::fill(sums.begin(), sums.end(), 0.0);
-  if (parameters > kFew) {
-    for (std::size_t j = 0; j < k; ++j)
-      sums[patterns.of[j]] += static_cast<double>(g[j]) * static_cast<double>(patterns.factor(j, parameters));
-    return;
-  }
-  for (std::size_t begin = 0, end = 0; begin < k; begin = end) {  // columns of a grid follow each other
-    while (end < k && rows.grid_of[end] == rows.grid_of[begin]) ++end;
-    for (std::size_t p = 0; p < parameters; ++p)
-      sums[static_cast<std::size_t>(rows.grid_of[begin]) * parameters + p] =
-          dot(g + begin, patterns.dense.data() + p * k + begin, end - begin);
-  }
-}
-
-/// A row's part of the normal equations: B G B^T and B (G w - d).
-System equations_of_row(const LevelRows& rows, const Pattern& pattern, Group& group, std::size_t r) {
+/// A row of G is read once for all rows: it goes to the sum of the parameter that the column's level hangs on.
+Products products_of_rows(const LevelRows& rows, const Pattern& pattern, const Group& group, std::size_t first,
+                          std::size_t count) {
   const auto k = static_cast<std::size_t>(group.problem.columns);
   const std::size_t grids = rows.grids_per_row == 0 ? 1 : static_cast<std::size_t>(rows.grids_per_row);
-  System system(grids * pattern.parameters);
-  const RowPatterns patterns(rows, pattern, group.row_indices(r));
-  std::vector<double> sums(grids * pattern.parameters);
-  for (std::size_t c = 0; c < k; ++c) {
-    const auto factor = static_cast<double>(patterns.factor(c, pattern.parameters));
-    if (factor == 0) continue;
-    const float* g = group.gram.data() + c * k;
-    project(rows, pattern, patterns, g, sums);
-    double target = dot(g, group.problem.weights.data() + r * k, k);
-    if (!group.loss->drift().empty()) target -= static_cast<double>(group.loss->drift()[r * k + c]);
-    const auto row = static_cast<Eigen::Index>(patterns.of[c]);
-    system.b(row) += factor * target;
-    for (std::size_t p = 0; p < sums.size(); ++p) system.a(row, static_cast<Eigen::Index>(p)) += factor * sums[p];
+  Products out{grids * pattern.parameters, k, {}, {}, {}};
+  for (std::size_t i = 0; i < count * k; ++i) {
+    const auto index = static_cast<std::size_t>(group.indices[first * k + i]);
+    out.of.push_back(static_cast<std::size_t>(rows.grid_of[i % k]) * pattern.parameters + pattern.of[index]);
+    out.factor.push_back(static_cast<float>(pattern.factor[index]));
   }
+  out.sums.resize(count * out.parameters * k);
+  for (std::size_t c = 0; c < k; ++c)
+    for (std::size_t r = 0; r < count; ++r)
+      if (const float factor = out.factor[r * k + c]; factor != 0)
+        add_multiple(factor, group.gram.data() + c * k, out.row(r, out.of[r * k + c]), k);
+  return out;
+}
+
+/// The normal equations of row `first + r`, the r-th of the products: B G B^T and B (G w - d).
+System equations_of_row(const Group& group, Products& products, std::size_t first, std::size_t r) {
+  const std::size_t k = products.columns;
+  System system(products.parameters);
+  const float* weights = group.problem.weights.data() + (first + r) * k;
+  const std::size_t* of = products.of.data() + r * k;
+  const float* factor = products.factor.data() + r * k;
+  for (std::size_t p = 0; p < products.parameters; ++p) {
+    const auto row = static_cast<Eigen::Index>(p);
+    const float* sums = products.row(r, p);
+    for (std::size_t c = 0; c < k; ++c) {
+      const auto sum = static_cast<double>(sums[c]);
+      system.a(row, static_cast<Eigen::Index>(of[c])) += sum * static_cast<double>(factor[c]);
+      system.b(row) += sum * static_cast<double>(weights[c]);
+    }
+  }
+  for (std::size_t c = 0; c < k && !group.loss->drift().empty(); ++c)
+    system.b(static_cast<Eigen::Index>(of[c])) -=
+        static_cast<double>(factor[c]) * static_cast<double>(group.loss->drift()[(first + r) * k + c]);
   return system;
 }
 
@@ -240,25 +232,28 @@ bool take_levels(LevelRows& rows, const Pattern& pattern, bool binary, std::size
 /// Least-squares levels of all rows; false when none has changed.
 bool solve_levels(LevelRows& rows, const Pattern& pattern, bool binary,
                   std::span<const std::unique_ptr<Group>> groups) {
-  bool any = false;
+  const bool shared = rows.grids_per_row == 0;
+  std::vector<char> changed(static_cast<std::size_t>(rows.rows));
   System whole(pattern.parameters);
-  for (const auto& group : groups)
-    for (std::int64_t begin = 0; begin < group->problem.rows; begin += kRowsTogether) {
-      const auto n = static_cast<std::size_t>(std::min(kRowsTogether, group->problem.rows - begin));
-      std::vector<System> systems(n, System(0));
-      parallel_for(n, group->problem.threads, [&](std::size_t i, int) {
-        systems[i] = equations_of_row(rows, pattern, *group, static_cast<std::size_t>(begin) + i);
-      });
-      for (std::size_t i = 0; i < n; ++i) {
-        const std::int64_t row = group->first + begin + static_cast<std::int64_t>(i);
-        if (rows.grids_per_row == 0)
-          whole.a += systems[i].a, whole.b += systems[i].b;
+  for (const auto& group : groups) {
+    std::vector<System> systems(shared ? static_cast<std::size_t>(group->problem.rows) : 0, System(0));
+    for_rows_together(group->problem, [&](std::int64_t begin, std::int64_t count) {
+      const auto first = static_cast<std::size_t>(begin), n = static_cast<std::size_t>(count);
+      Products products = products_of_rows(rows, pattern, *group, first, n);
+      for (std::size_t r = 0; r < n; ++r) {
+        System system = equations_of_row(*group, products, first, r);
+        const std::int64_t row = group->first + begin + static_cast<std::int64_t>(r);
+        if (shared)
+          systems[first + r] = std::move(system);
         else
-          any |= take_levels(rows, pattern, binary, static_cast<std::size_t>(row * rows.grids_per_row),
-                             std::move(systems[i]));
+          changed[static_cast<std::size_t>(row)] =
+              take_levels(rows, pattern, binary, static_cast<std::size_t>(row * rows.grids_per_row), std::move(system));
       }
-    }
-  return rows.grids_per_row == 0 ? take_levels(rows, pattern, binary, 0, std::move(whole)) : any;
+    });
+    for (const System& system : systems) whole.a += system.a, whole.b += system.b;
+  }
+  return shared ? take_levels(rows, pattern, binary, 0, std::move(whole))
+                : std::ranges::find(changed, 1) != changed.end();
 }
 
 /// Rows whose L on the true moments is not larger than that of nearest rounding; all or none where they share levels.
@@ -317,7 +312,7 @@ QuantizedWeight train_levels(std::span<const float> weights, const WeightView& v
   LevelRows rows = level_rows(weights, view, choice, importance);
   if (weights.empty()) return std::move(rows.nearest);
   const GptqLevelsSettings sweep{std::clamp(settings.shrink, 0.01, 10.0), false, settings.threads};
-  const std::vector<std::int16_t> start = gptq_levels(weights, view, choice, moments, importance, sweep).codes;
+  const std::vector<std::int16_t> start = gptq_levels(weights, view, choice, rows, moments, sweep).codes;
   std::vector<std::unique_ptr<Group>> groups;
   for_each_group(rows, moments, settings.threads, [&](const RoundingProblem& problem, std::int64_t first) {
     groups.push_back(make_group(rows, view, start, problem, first, settings.shrink));

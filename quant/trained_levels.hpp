@@ -25,8 +25,9 @@ struct TrainedLevelsSettings {
 };
 
 /// No row (no tensor, where it is one part) has a larger L on the moments as they are than quantize_weight's values:
-/// such rows keep those. passes * rows * columns^2 multiply-adds. Throws InputError as quantize_weight does, for
-/// moments that are not finite, when L overflows, and for formats without levels to train.
+/// such rows keep those. passes * rows * columns^2 multiply-adds (a row of G goes to one parameter's sum in B G), and a
+/// descent each. Throws InputError as quantize_weight does, for moments that are not finite, when L overflows, and for
+/// formats without levels to train.
 QuantizedWeight train_levels(std::span<const float> weights, const WeightView& view, const Choice& choice,
                              const LayerMoments& moments, std::span<const float> importance = {},
                              const TrainedLevelsSettings& settings = {});

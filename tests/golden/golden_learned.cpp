@@ -63,6 +63,8 @@ void compare_regulariser(const GoldenCase& c, Comparison& is) {
   AdaRoundSettings settings;
   settings.iterations = static_cast<int>(*c.integer("iterations"));
   settings.warm_start = c.number("warm_start").value_or(0.2);
+  settings.beta_start = c.meta.at("beta_range")[0].get<double>();
+  settings.beta_end = c.meta.at("beta_range")[1].get<double>();
   const auto iterations = c.meta.at("round_loss_iterations");
   for (std::size_t i = 0; i < iterations.size(); ++i) {
     const double beta = adaround_beta(settings, iterations[i].get<int>());

@@ -137,7 +137,29 @@ TEST_CASE("the vector functions are near the library's") {
     CHECK(fast_log2(x) == Approx(std::log2(x)).epsilon(4e-7).margin(2e-7));
     CHECK(fast_pow(x, 0.7F) == Approx(std::pow(x, 0.7F)).epsilon(2e-6));
   }
-  CHECK(fast_pow(0, 19) < 1e-30F);
-  CHECK(fast_exp(1000) == fast_exp2(125));
-  CHECK(fast_exp2(-3) == 0.125F);
+  CHECK(fast_pow(0.0F, 19) < 1e-30F);
+  CHECK(fast_exp(1000.0F) == fast_exp2(125.0F));
+  CHECK(fast_exp2(-3.0F) == 0.125F);
+  for (float x = 1e-36F; x < 1e37F; x *= 3.7F) CHECK(fast_sqrt(x) == Approx(std::sqrt(x)).epsilon(4e-7));
+  CHECK(fast_sqrt(0.0F) == 0);
+  for (const float x : {0.5F, 1.5F, -2.5F, -0.2F, 7.7F, 4194303.5F, 4194304.5F, 1e9F, -1e30F})
+    CHECK(fast_rint(x) == std::nearbyint(x));
+}
+
+TEST_CASE("the vector functions give equal bits for one float and for sixteen") {
+  for (float first = -30; first < 30; first += 1.37F) {
+    Floats x;
+    for (std::size_t i = 0; i < kLanes; ++i) x[i] = first + 0.11F * static_cast<float>(i);
+    const Floats size = magnitude(x), sigmoid = fast_sigmoid(x), power = fast_pow(size, 2.3F), root = fast_sqrt(size),
+                 kept = where(less(x, Floats{} + 1.0F), with_sign(size, -x)), cut = at_most(at_least(x, -size), power);
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const float one = x[i], far = magnitude(one);
+      CHECK(far == std::abs(one));
+      CHECK(sigmoid[i] == fast_sigmoid(one));
+      CHECK(power[i] == fast_pow(far, 2.3F));
+      CHECK(root[i] == fast_sqrt(far));
+      CHECK(kept[i] == (one < 1 ? -one : 0));
+      CHECK(cut[i] == std::min(std::max(one, -far), power[i]));
+    }
+  }
 }

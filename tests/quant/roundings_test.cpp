@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/error.hpp"
 #include "quant/adam.hpp"
 #include "quant/adaround.hpp"
 #include "quant/descent.hpp"
@@ -176,6 +177,16 @@ TEST_CASE("weights and inputs so large that the output error overflows are an er
   }
 }
 
+TEST_CASE("a stop signal ends the roundings that take long") {
+  SmallProblem small(4, 12, 3);
+  std::atomic<bool> stop = true;
+  small.problem.stop = &stop;
+  for (const char* name : {"adaround", "flexround", "signround", "gptq", "gptq:actorder", "gptq:descent", "descent"})
+    CHECK_THROWS_AS(round_with(find_rounding(name), small.problem), Interrupted);
+  stop = false;
+  CHECK_NOTHROW(round_with(find_rounding("adaround"), small.problem));
+}
+
 TEST_CASE("a rounding is found by its name, and asks for the moments that it needs") {
   for (const Rounding& rounding : roundings()) CHECK(&find_rounding(rounding.name) == &rounding);
   CHECK_THROWS_WITH(
@@ -238,6 +249,8 @@ TEST_CASE("AdaRound starts at the float weights; its h, beta and regulariser are
   CHECK(adaround_h(10) == 1);
   AdaRoundSettings settings;
   settings.iterations = 100;
+  settings.warm_start = 0.2;
+  settings.beta_start = 20;
   CHECK(adaround_beta(settings, 19) == 0);
   CHECK(adaround_beta(settings, 20) == 20);
   CHECK(adaround_beta(settings, 60) == Approx(11));
