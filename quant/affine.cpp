@@ -102,6 +102,10 @@ bool quantize_codes(const Affine& q, std::span<const float> x, std::span<std::ui
   return quantize_codes_on(best_isa(), q, x, codes);
 }
 
+float largest_scale(std::int32_t level) {
+  return static_cast<float>(std::numeric_limits<float>::max() * (1 - 0x1p-23) / level);
+}
+
 Affine affine_from_range(float low, float high, int bits, bool symmetric, bool narrow) {
   assert(std::isfinite(low) && std::isfinite(high) && bits >= 1 && bits <= 16);
   assert(bits >= 2 || !symmetric);
@@ -119,6 +123,7 @@ Affine affine_from_range(float low, float high, int bits, bool symmetric, bool n
   if (range > 0) q.scale = static_cast<float>(std::clamp<double>(range / q.q_max, Limits::min(), Limits::max()));
   if (!symmetric)
     q.zero_point = std::min(static_cast<std::int32_t>(std::rint(static_cast<float>(-least) / q.scale)), q.q_max);
+  q.scale = std::min(q.scale, largest_scale(std::max(q.zero_point, q.q_max - q.zero_point)));
   return q;
 }
 

@@ -43,7 +43,10 @@ bool quantize_codes_on(Isa isa, const Affine& q, std::span<const float> x, std::
 /// affine:    s = (high - low) / (2^b - 1), z = rint(-low / s), q in 0 … 2^b-1
 /// symmetric: s = max(|low|, |high|) / (2^(b-1) - 1), z = 0, q in -2^(b-1) … 2^(b-1)-1 (narrow: one less)
 /// high - low and low / s are rounded to float32, as PyTorch does, so that ties of z go the same way. A zero range
-/// gives s = 1. s is at least 2^-126, so that 1 / s is finite, and at most the largest float.
+/// gives s = 1. s is at least 2^-126, so that 1 / s is finite, and so small that values of the range stay finite.
 Affine affine_from_range(float low, float high, int bits, bool symmetric, bool narrow);
+
+/// The largest scale with which `level` steps (>= 1) are a finite float.
+float largest_scale(std::int32_t level);
 
 }  // namespace bitplan

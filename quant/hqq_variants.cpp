@@ -32,6 +32,9 @@ HqqGrid start_grid(Part part, std::size_t index, int q_max, const HqqVariant& va
   auto [low, high] = range_of(part);
   if (variant.start == HqqVariant::Start::with_zero) low = std::min(low, 0.0F), high = std::max(high, 0.0F);
   const float range = high - low;
+  if (std::isinf(range))
+    throw InputError("part " + std::to_string(index) +
+                     " has a range beyond float32: this variant of HQQ divides by it");
   if (variant.start == HqqVariant::Start::capped) {
     grid.inverse = range <= 1e-4F ? 1.0F : std::min(grid.q_max / range, 2e4F);
     grid.scale = 1 / grid.inverse;

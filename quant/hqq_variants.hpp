@@ -44,8 +44,8 @@ struct HqqVariant {
   }
 };
 
-/// As hqq(). Throws InputError on NaN or infinite values, and for quanto's start on a part of equal values, where that
-/// package divides by 0.
+/// As hqq(). Throws InputError on NaN or infinite values and on a part whose range float32 does not hold, and for
+/// quanto's start on a part of equal values, where that package divides by 0.
 HqqResult hqq_variant(std::span<const float> values, std::span<const std::int64_t> begins, int q_max,
                       const HqqVariant& variant, int threads = 0);
 

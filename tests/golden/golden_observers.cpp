@@ -162,14 +162,17 @@ Outcome check_torch_channels(const ObserverCase& c, const ObserverSpec& spec, st
     if (range == Range{}) q.scale = 0x1p-23F;  // torch's floor for a channel of zeros; 1 here
     scales.push_back(q.scale);
     zeros.push_back(q.zero_point);
-    lows.push_back(range.low);
-    highs.push_back(range.high);
+    lows.push_back(std::min(range.low, 0.0F));
+    highs.push_back(std::max(range.high, 0.0F));
   }
+  std::vector<double> their_lows = c.golden.doubles("range_min"), their_highs = c.golden.doubles("range_max");
+  for (double& low : their_lows) low = std::min(low, 0.0);  // the quantizer's range has 0 in it in both
+  for (double& high : their_highs) high = std::max(high, 0.0);
   std::vector<float> out(c.last.size());
   fake_quantize_parts(quantizers, inner, c.last, out);
   return Comparison(c.golden)
-      .near("range_min", lows, c.golden.doubles("range_min"), 1e-6)
-      .near("range_max", highs, c.golden.doubles("range_max"), 1e-6)
+      .near("range_min", lows, their_lows, 1e-6)
+      .near("range_max", highs, their_highs, 1e-6)
       .near("scale", scales, c.golden.doubles("scale"), 1e-6)
       .near("zero", zeros, c.golden.doubles("zero"), 0)
       .near("mse", mean_squared(c.last, out), c.golden.number("achieved_mse").value(), 1e-3)
@@ -268,6 +271,19 @@ Outcome check_aimet_sqnr(const ObserverCase& c) {
       .outcome();
 }
 
+/// Ranges with each tail cut at their rank or one beside it. AIMET's percentile is of each tail, the ranks ceil(p n)
+/// and ceil((1 - p) n) by float32 sums; ours is the share that a range holds, whose odd value is cut at the upper end.
+std::vector<Range> tail_ranges(const ObserverCase& c, double percentile) {
+  const double one = 100 / static_cast<double>(c.batches.count * c.batches.size);
+  std::vector<Range> near, out;
+  for (int step = -2; step <= 2; ++step)
+    near.push_back(
+        percentile_ranges(c, std::clamp(100 - 2 * (100 - percentile) + step * one, one, 100.0), false).second);
+  for (const Range& low : near)
+    for (const Range& high : near) out.push_back({low.low, high.high});
+  return out;
+}
+
 Outcome check_aimet(const ObserverCase& c) {
   if (mentions(c.golden, "MinMaxEncodingAnalyzer"))
     return compare_range(c, c.observe({.name = "minmax"})->range(c.bits, c.symmetric, false), 1e-6);
@@ -275,18 +291,20 @@ Outcome check_aimet(const ObserverCase& c) {
   const auto percentile = percentile_of(c.golden);
   if (!mentions(c.golden, "PercentileEncodingAnalyzer") || !percentile)
     return Outcome::fail("no rule covers its source: " + c.golden.text("source"));
-  // Their percentile is of each tail.
-  const auto [found, next] = percentile_ranges(c, 100 - 2 * (100 - *percentile), false);
   const Range seen = c.observe({.name = "minmax"})->range(c.bits, false, false);
-  const double bin = (static_cast<double>(seen.high) - seen.low) / 2048;
-  const bool nearer = std::abs(next.high - c.high()) < std::abs(found.high - c.high());
-  const Range range = nearer ? next : found;
-  double low = std::min(range.low, 0.0F), high = std::max(range.high, 0.0F), stretch = 1;
-  if (c.symmetric) {
-    const double below = std::ldexp(1, c.bits - 1), above = below - 1;
-    const double delta = std::max(high / above, -low / below);
-    stretch = below / above;
-    low = -below * delta, high = above * delta;
+  const bool merged = c.batches.count > 1;  // spreads the bins of earlier batches over those of a wider range
+  const double bin = (static_cast<double>(seen.high) - seen.low) / 2048 * (merged ? 2 : 1);
+  double low = 0, high = 0, stretch = 1, least = HUGE_VAL;
+  for (const Range& range : tail_ranges(c, *percentile)) {
+    double from = std::min(range.low, 0.0F), to = std::max(range.high, 0.0F);
+    if (c.symmetric) {
+      const double below = std::ldexp(1, c.bits - 1), above = below - 1;
+      const double delta = std::max(to / above, -from / below);
+      stretch = below / above;
+      from = -below * delta, to = above * delta;
+    }
+    const double apart = std::abs(from - c.low()) + std::abs(to - c.high());
+    if (apart < least) least = apart, low = from, high = to;
   }
   const Affine q = c.ours((high - low) / (std::ldexp(1, c.bits) - 1), c.golden.doubles("zero").at(0));
   std::vector<float> out(c.last.size());

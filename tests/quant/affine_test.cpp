@@ -1,5 +1,6 @@
 #include "quant/affine.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -125,6 +126,20 @@ TEST_CASE("scales of the smallest and the largest ranges have finite inverses") 
         CHECK((std::isfinite(q.scale) && std::isfinite(1 / q.scale) && 1 / q.scale > 0));
         CHECK((q.zero_point >= q.q_min && q.zero_point <= q.q_max));
       }
+}
+
+TEST_CASE("the ends of the largest ranges stay finite") {
+  constexpr float kMax = std::numeric_limits<float>::max();
+  const auto values_are_finite = [](const Affine& q, std::vector<float> ends) {
+    fake_quantize_ref(q, ends, ends);
+    return std::all_of(ends.begin(), ends.end(), [](float v) { return std::isfinite(v); });
+  };
+  for (int bits = 1; bits <= 16; ++bits)
+    for (const float low : {-kMax, -0.5F * kMax, -1.0F, 0.0F}) {
+      CHECK(values_are_finite(affine_from_range(low, kMax, bits, false, false), {low, kMax}));
+      CHECK(values_are_finite(affine_from_range(-kMax, -low, bits, false, false), {-kMax, -low}));
+      if (bits > 1) CHECK(values_are_finite(affine_from_range(low, kMax, bits, true, false), {low, kMax}));
+    }
 }
 
 TEST_CASE("0 and values inside the range are kept to half a step for all bits and ranges") {

@@ -105,6 +105,13 @@ TEST_CASE("quanto's start on equal values is an error that names the part, where
                     "part 1 has equal values: this variant of HQQ divides by their range");
 }
 
+TEST_CASE("hqq:legacy on a part whose range float32 does not hold is an error that names the part") {
+  std::vector<float> values = sample("gauss", 16);
+  values[8] = 3e38F, values[9] = -3e38F;
+  CHECK_THROWS_WITH(hqq_variant(values, part_bounds(2, 8, 0), 15, HqqVariant::legacy()),
+                    "part 1 has a range beyond float32: this variant of HQQ divides by it");
+}
+
 TEST_CASE("the packages' scale searches take zeros and lower the error of absmax") {
   const std::vector<float> values = sample("heavy", 512);
   const auto begins = part_bounds(4, 128, 0);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
@@ -140,6 +142,21 @@ TEST_CASE("a constant part is kept to the last bits with each range method, symm
           fake_quantize(q, values, values);
           for (const float out : values) CHECK(out == Approx(value).epsilon(2e-7));
         }
+}
+
+TEST_CASE("weights at the ends of float32 stay finite with each range method") {
+  constexpr float kMax = std::numeric_limits<float>::max();
+  for (const auto& entry : range_methods())
+    for (const auto* format : {"int2", "int4", "int8", "int4+affine"}) {
+      using enum RangeMethod;
+      if (entry.method == wmse || entry.method == output) continue;
+      if (std::string(format) == "int4+affine" && !is_plain_range(entry)) continue;
+      std::vector<float> values{-kMax, kMax, -0.9F * kMax, 0.1F * kMax, 0};
+      const Affine q = weight_quantizer(values, weight_choice(std::string(format) + "+" + std::string(entry.name)));
+      fake_quantize(q, values, values);
+      INFO(format << "+" << entry.name);
+      CHECK(std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }));
+    }
 }
 
 TEST_CASE("halfstep, noclip and powers of two: scales by hand") {
