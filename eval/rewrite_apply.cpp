@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "eval/channel_grid.hpp"
 #include "eval/graph_patterns.hpp"
@@ -65,6 +66,14 @@ Tensor divided(const Tensor& constant, std::size_t from_end, std::span<const flo
   return result;
 }
 
+/// What training says of an activation, whose channels are divided.
+void divide(std::optional<ChannelNormal>& normal, std::span<const float> factors) {
+  for (std::size_t c = 0; normal && c < factors.size(); ++c) {
+    normal->mean[c] /= factors[c];
+    normal->deviation[c] /= factors[c];
+  }
+}
+
 template <class Edit>
 void edit_weight(Network& net, const Layer& layer, const Edit& edit) {
   auto& constant = *info_of(net, layer.weight).constant;
@@ -128,6 +137,7 @@ void fill_in(Network& net, NodeId id, const Insertion& insertion) {
   node.inputs = {inner, constant};
   node.outputs = {insertion.tensor};
   node.metadata = maker.metadata;
+  info_of(net, inner).normal = std::exchange(info_of(net, insertion.tensor).normal, std::nullopt);
   info_of(net, inner).producer = id;
   info_of(net, inner).consumers = info_of(net, constant).consumers = {id + 1};
   info_of(net, insertion.tensor).producer = id + 1;
@@ -194,6 +204,7 @@ void apply_folds(Network& net, std::span<const std::pair<ChannelFold, std::vecto
       const Layer& layer = net.layer(*fold.from);
       const ChannelGrid grid(net, layer);
       edit_weight(net, layer, [&](std::span<float> w) { grid.divide_outputs(w, factors); });
+      divide(info_of(net, layer.output).normal, factors);
     }
     for (const LayerId id : fold.to) {
       const ChannelGrid grid(net, net.layer(id));

@@ -39,6 +39,11 @@ struct Node {
   bool has(const std::string& key) const { return attributes.contains(key); }
 };
 
+/// What training says of an activation's channels: the mean and deviation that a batch normalisation gave them.
+struct ChannelNormal {
+  std::vector<float> mean, deviation;  ///< by channel (axis 1)
+};
+
 /// One tensor of the graph: an input, a constant or a node's output. Shapes are static: the batch and
 /// all other free dimensions were bound at import.
 struct TensorInfo {
@@ -48,6 +53,8 @@ struct TensorInfo {
   std::optional<Tensor> constant;  ///< initializers and folded values
   NodeId producer = -1;            ///< -1: graph input or constant
   std::vector<NodeId> consumers;   ///< a node once for each of its inputs that reads this
+  /// The output of a batch normalisation that import folded into the layer before it.
+  std::optional<ChannelNormal> normal = {};
 };
 
 /// Where a layer is found in the worlds of other tools (DESIGN §7.1); empty = not known.

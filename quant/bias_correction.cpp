@@ -49,6 +49,19 @@ double expected_relu(double mean, double deviation, double cap) {
   return deviation * (density(a) - density(c)) + mean * (distribution(c) - distribution(a)) + above;
 }
 
+double variance_relu(double mean, double deviation, double cap) {
+  assert(deviation >= 0 && cap >= 0);
+  if (deviation == 0) return 0;
+  const double a = -mean / deviation, c = (cap - mean) / deviation;
+  const double inside = distribution(c) - distribution(a), drop = density(a) - density(c);
+  const double edges = a * density(a) - (std::isinf(c) ? 0 : c * density(c));
+  const double above = std::isinf(cap) ? 0 : cap * cap * (1 - distribution(c));
+  const double square = (mean * mean + deviation * deviation) * inside + 2 * mean * deviation * drop +
+                        deviation * deviation * edges + above;
+  const double expected = expected_relu(mean, deviation, cap);
+  return std::fmax(0, square - expected * expected);
+}
+
 double weight_gain(std::span<const float> weights, std::span<const float> quantized) {
   assert(weights.size() == quantized.size());
   double ww = 0, qw = 0;

@@ -33,6 +33,12 @@ double corrected_error(std::span<const float> correction);
 /// cap infinite: Relu; 6: Relu6. deviation 0 gives clamp(mean, 0, cap).
 double expected_relu(double mean, double deviation, double cap = std::numeric_limits<double>::infinity());
 
+/// Variance of the same, for sums of such activations: E y^2 - (E y)^2 with
+///
+///   E y^2 = (mean^2 + dev^2) (Phi(c) - Phi(a)) + 2 mean dev (phi(a) - phi(c)) + dev^2 (a phi(a) - c phi(c))
+///           + cap^2 (1 - Phi(c))
+double variance_relu(double mean, double deviation, double cap = std::numeric_limits<double>::infinity());
+
 /// Gain correction by weights, of one part: <w, w> / <w', w> times the scale. Clipping shrinks the gain <w', w> / <w,
 /// w> of a channel; this gives it back. 1 where the product is not positive.
 double weight_gain(std::span<const float> weights, std::span<const float> quantized);

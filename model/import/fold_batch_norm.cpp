@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "model/channel_normal.hpp"
 #include "model/import/draft.hpp"
 #include "model/operator.hpp"
 
@@ -79,6 +80,7 @@ class BatchNormFolder {
       if (!draft_.tensor(norm.node.inputs[i]).constant) return false;
     if (!can_absorb(draft_, into->node)) return false;
     fold(norm.node, into->node);
+    draft_.tensor(norm.node.outputs[0]).normal = normal_of(norm.node);
     into->node.outputs[0] = norm.node.outputs[0];
     producer_[static_cast<std::size_t>(norm.node.outputs[0])] = into;
     norm.dead = true;
@@ -104,6 +106,12 @@ class BatchNormFolder {
     replace_input(into, 1, std::move(weight), into.name + ".weight");
     draft_.batch_norm_folded[static_cast<std::size_t>(into.inputs[1])] = true;
     replace_input(into, 2, std::move(bias), into.name + ".bias");
+  }
+
+  /// Mean beta and deviation |g| sqrt(v / (v + e)): what the running mean m and variance v become.
+  std::optional<ChannelNormal> normal_of(const Node& norm) const {
+    const auto values = [&](std::size_t i) { return draft_.tensor(norm.inputs[i]).constant->values<float>(); };
+    return batch_norm_output(values(1), values(2), values(4), norm.number("epsilon", 1e-5f));
   }
 
   /// Changes a constant in place when this node alone reads it; else the node gets a tensor of its own.

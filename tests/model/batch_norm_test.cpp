@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "core/rng.hpp"
+#include "model/channel_normal.hpp"
 #include "model/interpret.hpp"
 #include "tests/catch.hpp"
 #include "tests/model/build_onnx.hpp"
@@ -76,6 +77,33 @@ TEST_CASE("a folded weight is exactly W g / sqrt(v + e)") {
   const Network net = model.output("y").import();
   CHECK(net.tensor(net.layers[0].weight).constant->values<float>()[0] == 1.5f);  // 3 * 2 / sqrt(16)
   CHECK(net.tensor(net.layers[0].bias).constant->values<float>()[0] == 7.5f);    // (0 - 5) * 2 / 4 + 10
+}
+
+TEST_CASE("a folded BatchNormalization leaves the mean and deviation of what it made") {
+  OnnxModel model;
+  model.input("x", {"1", "1", "2", "2"}).constant("w", f32({2, 1, 1, 1}, {3, 4})).constant("g", f32({2}, {2, -3}));
+  model.constant("b", f32({2}, {10, -1})).constant("m", f32({2}, {5, 0})).constant("v", f32({2}, {15, 0}));
+  model.node("Relu", {"x"}, {"unused"});  // ids of tensors move when it goes
+  model.node("Conv", {"x", "w"}, {"a"});
+  model.node("BatchNormalization", {"a", "g", "b", "m", "v"}, {"n"}, {{"epsilon", 1.0f}});
+  model.node("Identity", {"n"}, {"same"});
+  model.node("Relu", {"same"}, {"y"});
+  const Network net = model.output("y").import();
+  const auto& normal = net.tensor(net.layers[0].output).normal;
+  REQUIRE(normal);
+  CHECK(normal->mean == std::vector<float>{10, -1});
+  CHECK(normal->deviation[0] == Approx(2 * std::sqrt(15.0 / 16)));
+  CHECK(normal->deviation[1] == 0);  // constant in training
+  CHECK_FALSE(net.tensor(net.outputs[0]).normal);
+}
+
+TEST_CASE("statistics that are not finite are not kept") {
+  const std::vector<float> one{1}, nan{NAN}, zero{0}, below{-2};
+  CHECK(batch_norm_output(one, one, one, 0.0F)->deviation == one);
+  CHECK(batch_norm_output(one, one, zero, 0.0F)->deviation == zero);
+  CHECK_FALSE(batch_norm_output(nan, one, one, 0.0F));
+  CHECK_FALSE(batch_norm_output(one, nan, one, 0.0F));
+  CHECK_FALSE(batch_norm_output(one, one, below, 4.0F));
 }
 
 TEST_CASE("two layers that share a weight keep their own folded copies") {
