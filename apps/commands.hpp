@@ -41,7 +41,7 @@ struct EvaluateOptions {
   std::optional<std::filesystem::path> plan;
   std::string uniform;                ///< "w4a8"
   bool as_float = false, each = false, json = false;
-  std::vector<std::string> finish;    ///< "sequential", "asymmetric", "bias"
+  std::vector<std::string> finish;    ///< "sequential", "asymmetric", "bias", "bias:element"
   std::string on = "selection";
   std::vector<std::string> set;
 };

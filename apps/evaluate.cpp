@@ -4,6 +4,7 @@
 
 #include "apps/commands.hpp"
 #include "apps/figures.hpp"
+#include "apps/finished_costs.hpp"
 #include "apps/table.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
@@ -23,11 +24,13 @@ int evaluate_command(const EvaluateOptions& options) {
   const FinishSpec spec = finish_named(options.finish.empty() ? asked.finish : options.finish);
   Finish finished;
   if (spec.any()) finished = evaluator->finish(asked.assignment, spec);
+  for (const auto& note : finished.notes) log_info(note);
   const auto chunks = evaluator->measure(asked.assignment, role, {0, evaluator->chunks(role)}, nullptr,
                                          spec.any() ? &finished : nullptr);
   for (const auto& chunk : chunks) sums.add(chunk);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const auto figures = figures_of(sums);
+  const auto values = finished_costs(study, asked.assignment, finished);
 
   if (options.json) {
     const nlohmann::ordered_json out{{"assignment", asked.name},
@@ -36,7 +39,7 @@ int evaluate_command(const EvaluateOptions& options) {
                                      {"on", options.on},
                                      {"losses", losses_json(figures)},
                                      {"intervals", intervals_json(figures)},
-                                     {"costs", costs_json(*study.costs, asked.assignment)},
+                                     {"costs", costs_json(*study.costs, values)},
                                      {"seconds", seconds}};
     std::cout << out.dump(1) << '\n';
   } else {
@@ -45,7 +48,6 @@ int evaluate_command(const EvaluateOptions& options) {
     for (const auto& [name, loss] : figures) losses.row({name, show(name, loss)});
     std::cout << losses.text() << '\n';
     Table costs({"cost", "value"});
-    const auto values = study.costs->costs(asked.assignment);
     for (std::size_t m = 0; m < values.size(); ++m)
       costs.row({study.costs->metrics()[m].label(), study.costs->format(m, static_cast<double>(values[m]))});
     std::cout << costs.text();

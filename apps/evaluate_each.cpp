@@ -5,6 +5,7 @@
 
 #include "apps/commands.hpp"
 #include "apps/figures.hpp"
+#include "apps/finished_costs.hpp"
 #include "apps/table.hpp"
 #include "core/log.hpp"
 #include "search/run_search.hpp"
@@ -37,9 +38,9 @@ int evaluate_each_command(const EvaluateOptions& options) {
 
   auto json = nlohmann::ordered_json::array();
   Table table({"plan", objective, "top1", "perplexity", "code bits", "with scales", "CPU s for weights"});
-  const auto bits = [&](const char* metric, const std::vector<std::int64_t>& costs) {
+  const auto bits = [&](const char* metric, const std::vector<std::int64_t>& values) {
     const auto m = study.costs->metric(metric, "");
-    return fixed(study.costs->display(m, static_cast<double>(costs[m])), 2);
+    return fixed(study.costs->display(m, static_cast<double>(values[m])), 2);
   };
   for (const Assignment& plan : plans) {
     const std::string name = &plan == plans.data() ? "float" : uniform_name(study, plan);
@@ -48,6 +49,8 @@ int evaluate_each_command(const EvaluateOptions& options) {
     Finish finished;
     if (spec.any()) finished = evaluator->finish(plan, spec);
     const double seconds = cpu_seconds() - begin;
+    for (const auto& note : finished.notes) log_info(note);
+    const auto costs = finished_costs(study, plan, finished);
     LossSums sums;
     const ChunkRange all{0, evaluator->chunks(role)};
     for (const auto& chunk : evaluator->measure(plan, role, all, nullptr, spec.any() ? &finished : nullptr))
@@ -56,13 +59,12 @@ int evaluate_each_command(const EvaluateOptions& options) {
     json.push_back({{"plan", name},
                     {"losses", losses_json(figures)},
                     {"intervals", intervals_json(figures)},
-                    {"costs", costs_json(*study.costs, plan)},
+                    {"costs", costs_json(*study.costs, costs)},
                     {"cpu_seconds_for_weights", seconds}});
     const auto shown = [&](const std::string& metric) {
       const auto found = figures.find(metric);
       return found == figures.end() ? std::string("-") : show(metric, found->second);
     };
-    const auto costs = study.costs->costs(plan);
     table.row({name, shown(objective), shown("top1"), shown("perplexity"), bits("average_code_bits", costs),
                bits("average_weight_bits", costs), fixed(seconds, 1)});
     if (!options.json) std::cerr << name << ": " << objective << ' ' << shown(objective) << '\n';

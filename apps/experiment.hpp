@@ -41,7 +41,7 @@ struct Experiment {
   const Metric* objective = nullptr;
   Yaml constraints;                       ///< a list, may be empty
   std::vector<Yaml> stages{};
-  std::vector<std::string> finish{};      ///< final passes to try on the plan: sequential, asymmetric, bias
+  std::vector<std::string> finish{};      ///< final passes to try on the plan (eval/finish.hpp)
   std::uint64_t seed = 1;
   RunSpec run{};
   std::filesystem::path output{};         ///< relative to the current directory

@@ -27,9 +27,8 @@ nlohmann::ordered_json intervals_json(const Figures& figures) {
   return out;
 }
 
-nlohmann::ordered_json costs_json(const CostModel& costs, const Assignment& assignment) {
+nlohmann::ordered_json costs_json(const CostModel& costs, const std::vector<std::int64_t>& values) {
   auto out = nlohmann::ordered_json::object();
-  const auto values = costs.costs(assignment);
   for (std::size_t m = 0; m < values.size(); ++m)
     out[costs.metrics()[m].label()] = costs.display(m, static_cast<double>(values[m]));
   return out;

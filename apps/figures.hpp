@@ -12,7 +12,7 @@ namespace bitplan {
 nlohmann::ordered_json losses_json(const Figures& figures);
 nlohmann::ordered_json intervals_json(const Figures& figures);
 /// Costs by metric label, in display units, with "units".
-nlohmann::ordered_json costs_json(const CostModel& costs, const Assignment& assignment);
+nlohmann::ordered_json costs_json(const CostModel& costs, const std::vector<std::int64_t>& values);  ///< by metric
 
 /// The role that --on names. Throws UsageError.
 Role role_named(const std::string& name);

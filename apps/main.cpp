@@ -68,9 +68,9 @@ void add_evaluate(CLI::App& app, Run& run) {
   which->add_flag("--float", o->as_float, "The network as it is");
   which->add_flag("--each", o->each, "Every pair of the space's choices, for weights and activations, in a table");
   which->require_option(1);
-  sub->add_option("--finish", o->finish, "After final passes: sequential or asymmetric, bias, as in asymmetric,bias")
+  sub->add_option("--finish", o->finish, "After final passes: sequential or asymmetric, bias or bias:element, as in asymmetric,bias")
       ->delimiter(',')
-      ->check(CLI::IsMember({"sequential", "asymmetric", "bias"}));
+      ->check(CLI::IsMember({"sequential", "asymmetric", "bias", "bias:element"}));
   sub->add_option("--on", o->on, "calibration, selection or holdout")->capture_default_str();
   sub->add_flag("--json", o->json, "Print one JSON object");
   add_set(sub, o->set);

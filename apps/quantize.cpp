@@ -100,6 +100,9 @@ int quantize_command(const QuantizeOptions& options) {
                      " dimensions");
   const Choice choice = parse_choice(options.choice, ChoiceDefaults::weights(), ChoiceDefaults::weights());
   const WeightView view = WeightView::of(tensor.shape(), options.axis);
+  if (choice.bias == BiasCorrection::analytic)
+    throw UsageError("choice " + choice.label + ": the analytic bias takes the means of inputs from the batch " +
+                     "normalisations of a network, a single tensor has none; use +bias with --act FILE.npy");
   if (choice.needs_data() && !options.act)
     throw UsageError("choice " + choice.label + " needs the inputs of the weight: --act FILE.npy");
   std::optional<LayerMoments> moments;
@@ -117,7 +120,7 @@ int quantize_command(const QuantizeOptions& options) {
             {"bits_per_weight", static_cast<double>(quantized.stored_bits) / static_cast<double>(weights.size())}};
   json.update(errors_of(weights, quantized));
   if (moments) {
-    json["output_mse"] = output_error(weight, quantized.values, choice.bias) / static_cast<double>(view.channels);
+    json["output_mse"] = output_error(weight, quantized.values, choice.bias != BiasCorrection::none) / static_cast<double>(view.channels);
     json["output_energy"] = output_error(weight, std::vector<float>(weights.size()), false) / static_cast<double>(view.channels);
   }
   json["files"] = write_arrays(options.out, tensor.shape(), quantized);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <thread>
 
+#include "apps/finished_costs.hpp"
 #include "apps/table.hpp"
 #include "cluster/signals.hpp"
 #include "core/log.hpp"
@@ -42,6 +43,15 @@ std::string text_of(const std::vector<std::string>& passes) {
   return text;
 }
 
+/// "weight_bytes <= 4kB: 4.2 kB", of the first constraint that these costs break.
+std::optional<std::string> broken_constraint(const Study& study, const std::vector<std::int64_t>& costs) {
+  for (const Constraint& c : study.constraints)
+    if (costs[c.metric] > c.limit)
+      return "its numbers break " + c.text + " (" +
+             study.costs->format(c.metric, static_cast<double>(costs[c.metric])) + ")";
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<FinishedPlan> finish_plan(const Study& study, Evaluator& evaluator, const Assignment& assignment,
@@ -52,25 +62,30 @@ std::optional<FinishedPlan> finish_plan(const Study& study, Evaluator& evaluator
   const std::string was = significant(objective.value(before).value);
   std::optional<FinishedPlan> best;
   const auto attempt = [&](const std::vector<std::string>& passes) {
-    FinishedPlan plan{passes, evaluator.finish(assignment, finish_named(passes), stop.flag()), {}, {}};
+    FinishedPlan plan{passes, evaluator.finish(assignment, finish_named(passes), stop.flag()), {}, {}, {}};
+    for (const auto& note : plan.finish.notes) log_info(note);
+    plan.costs = finished_costs(study, assignment, plan.finish);
+    const std::string name = "final pass " + text_of(passes) + ": ";
+    if (const auto broken = broken_constraint(study, plan.costs)) return log_info(name + *broken + ", not kept");
     plan.selection = measured(evaluator, assignment, plan.finish, Role::selection, stop.flag());
     const double loss = objective_loss(objective, plan.selection);
     const bool better = loss < least;
-    log_info("final pass " + text_of(passes) + ": " + std::string(objective.name) + " on selection " +
+    log_info(name + std::string(objective.name) + " on selection " +
              significant(objective.value(plan.selection).value) + " (" + was + " before)" +
              (better ? "" : ", not kept"));
     if (better) least = loss, best = std::move(plan);
   };
-  bool bias = false;
+  std::vector<std::string> biases;
   for (const std::string& pass : study.experiment.finish) {
-    if (pass == "bias")
-      bias = true;
+    if (finish_named(std::span(&pass, 1)).bias)
+      biases.push_back(pass);
     else
       attempt({pass});
   }
-  if (bias) {
-    auto passes = best ? best->passes : std::vector<std::string>();
-    passes.emplace_back("bias");
+  const auto rounding = best ? best->passes : std::vector<std::string>();
+  for (const std::string& pass : biases) {
+    auto passes = rounding;
+    passes.push_back(pass);
     attempt(passes);
   }
   if (best) best->holdout = measured(evaluator, assignment, best->finish, Role::holdout, stop.flag());

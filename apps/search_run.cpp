@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/figures.hpp"
+#include "apps/finished_costs.hpp"
 #include "apps/search_finish.hpp"
 #include "apps/search_table.hpp"
 #include "core/error.hpp"
@@ -70,9 +71,8 @@ bool is_uniform(const Study& study, const Assignment& assignment) {
   return false;
 }
 
-std::map<std::string, double> shown_costs(const CostModel& costs, const Assignment& assignment) {
+std::map<std::string, double> shown_costs(const CostModel& costs, const std::vector<std::int64_t>& values) {
   std::map<std::string, double> shown;
-  const auto values = costs.costs(assignment);
   for (std::size_t m = 0; m < values.size(); ++m)
     shown[costs.metrics()[m].label()] = costs.display(m, static_cast<double>(values[m]));
   return shown;
@@ -90,7 +90,7 @@ std::vector<Reference> final_figures(const Study& study, Coordinator& coordinato
     if (holdout[i].status != Measurement::Status::ok)
       log_warning(named[i].first + " has no holdout figures: " + holdout[i].reason);
     references.push_back({named[i].first, figures_of(selection[i].sums), figures_of(holdout[i].sums),
-                          shown_costs(*study.costs, named[i].second)});
+                          shown_costs(*study.costs, study.costs->costs(named[i].second))});
   }
   return references;
 }
@@ -111,8 +111,21 @@ QuantizedWeight final_weight(const Evaluator& evaluator, const FinishedPlan* fin
   const auto l = static_cast<std::size_t>(layer);
   const bool again = finished != nullptr && finished->finish.weights[l];
   QuantizedWeight weight = again ? *finished->finish.weights[l] : evaluator.quantized_weight(layer, choice);
-  if (finished != nullptr && !finished->finish.biases.empty()) weight.bias = finished->finish.biases[l];
+  const bool biased = finished != nullptr && !finished->finish.biases.empty() && !finished->finish.biases[l].empty();
+  if (biased) weight.bias = finished->finish.biases[l];
   return weight;
+}
+
+/// What final passes change in a plan.
+void take_over(const Study& study, const Assignment& assignment, const FinishedPlan& finished, Plan& plan) {
+  plan.references.push_back({"before the final passes", plan.selection, plan.holdout, plan.costs});
+  plan.finish = finished.passes;
+  plan.selection = figures_of(finished.selection);
+  plan.holdout = figures_of(finished.holdout);
+  plan.costs = shown_costs(*study.costs, finished.costs);
+  plan.constraints = constraint_uses(study, finished.costs);
+  for (PlannedLayer& layer : plan.layers)
+    layer.costs.at("weight_bytes") += static_cast<double>(bias_bytes(study, assignment, finished.finish, layer.id));
 }
 
 Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best, bool uniform,
@@ -136,13 +149,6 @@ Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best
   plan.holdout = references[0].holdout;
   plan.costs = references[0].costs;
   plan.references.assign(references.begin() + 1, references.end());
-  if (finished != nullptr) {
-    plan.finish = finished->passes;
-    plan.selection = figures_of(finished->selection);
-    plan.holdout = figures_of(finished->holdout);
-    plan.references.push_back(references[0]);
-    plan.references.back().name = "before the final passes";
-  }
   plan.layers =
       plan_layers(network, *study.choices, *study.costs, best.assignment,
                   {[&](SiteId site, ChoiceId choice) { return evaluator.site_quantizer(site, choice); },
@@ -152,6 +158,7 @@ Plan make_plan(const Study& study, const Evaluator& evaluator, const Trial& best
   });
   plan.rewrites = study.rewrites;
   plan.provenance = provenance;
+  if (finished != nullptr) take_over(study, best.assignment, *finished, plan);
   return plan;
 }
 

@@ -15,6 +15,7 @@
 #include "eval/evaluator_data.hpp"
 #include "eval/evaluator_references.hpp"
 #include "eval/evaluator_weights.hpp"
+#include "eval/expected_inputs.hpp"
 #include "eval/site_calibration.hpp"
 
 namespace bitplan {
@@ -89,6 +90,7 @@ Evaluator::Impl::Impl(std::shared_ptr<const Network> net, std::shared_ptr<const 
   if (spec.arithmetic == Arithmetic::integer && !integer_kernels())
     throw InputError("run.arithmetic is integer, but this CPU has no exact 8-bit products (VNNI or AMX); use auto");
   find_observer(spec.observer.name);  // a wrong name shows before any work
+  auto statistics_notes = notes_on_statistics(*network, *choices);  // refuses before any work, too
   workspaces.resize(static_cast<std::size_t>(spec.threads > 0 ? spec.threads : default_threads()));
   form = output_form(*network);
   const std::array specs{&spec.calibration, &spec.selection, &spec.holdout};
@@ -102,6 +104,7 @@ Evaluator::Impl::Impl(std::shared_ptr<const Network> net, std::shared_ptr<const 
                                           spec.cache_bytes - spec.cache_bytes / 2);
   if (data[0]) calibration = calibrate(executor, *data[0], spec.observer, workspaces);
   for (std::string& note : notes_on_inputs(*network, *choices)) calibration.notes.push_back(std::move(note));
+  for (std::string& note : statistics_notes) calibration.notes.push_back(std::move(note));
 }
 
 void Evaluator::Impl::check_output() const {
@@ -215,8 +218,9 @@ void Evaluator::Impl::take_over(const Assignment& assignment, const Finish& fini
       const Tensor values = network->tensor(network->layer(layer).weight).constant->cast(DType::f32);
       to.weights[l] = executor.pack(layer, values.values<float>(), weight.bias);
     } else {
-      to.weights[l] = kernel == IntegerForm::none ? executor.pack(layer, weight.values, weight.bias)
-                                                  : executor.pack(layer, kernel, weight);
+      to.weights[l] = kernel == IntegerForm::none ? nullptr : executor.pack(layer, kernel, weight);
+      // Codes that were rounded again may not fit into 8 bits any more.
+      if (!to.weights[l]) to.weights[l] = executor.pack(layer, weight.values, weight.bias);
     }
   }
 }

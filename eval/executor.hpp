@@ -74,12 +74,17 @@ class Executor {
 
   const Network& network() const;
 
-  /// Packs weight values (the layer's own ONNX layout and size) for this layer; `bias` by output channel is added to
-  /// its own bias, empty: none. Throws InputError when the layer has a bias to add and its kernel takes none.
+  /// Packs weight values (the layer's own ONNX layout and size) for this layer; `bias` is added to its own bias: by
+  /// output channel, or by element of its output for one sample (row-major, element_biases() values), empty: none. What
+  /// follows a layer with a bias by element is not computed together with it: slower. Throws InputError when the layer
+  /// has a bias to add and its kernel takes none, or one of another size.
   std::shared_ptr<const PackedWeight> pack(LayerId layer, std::span<const float> values,
                                            std::span<const float> bias = {}) const;
   /// Whether a bias can be added to the layer's output: not to embeddings, not to layers without a fast kernel.
   bool takes_bias(LayerId layer) const;
+  /// Elements of the layer's output for one sample; 0 for layers that take no bias, and where the leading dimension of
+  /// input and output is not the batch, so that their rows belong to no sample.
+  std::int64_t element_biases(LayerId layer) const;
   /// The form in which the layer can be computed in integers with this quantizer of its input; none when it cannot: no
   /// such kernel for the operator and its shapes, more than 256 levels, a CPU without exact 8-bit products.
   IntegerForm integer_form(LayerId layer, const Affine& input) const;

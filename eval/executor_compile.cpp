@@ -21,7 +21,7 @@ void lay_out(ProgramBuilder& builder, const Group& group) {
 
 Program compile_program(std::shared_ptr<const Network> network, bool fuse, const IntegerPattern& integers) {
   ProgramBuilder builder(network, integers);
-  for (const Group& group : group_nodes(*network, fuse)) lay_out(builder, group);
+  for (const Group& group : group_nodes(*network, fuse, integers.elements)) lay_out(builder, group);
   return builder.finish();
 }
 

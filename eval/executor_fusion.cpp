@@ -14,8 +14,10 @@ namespace {
 
 class Fusion {
  public:
-  explicit Fusion(const Network& network)
+  Fusion(const Network& network, const std::vector<bool>& alone)
       : net_(network), taken_(network.nodes.size()), fixed_(network.tensors.size()) {
+    for (std::size_t l = 0; l < alone.size(); ++l)
+      if (alone[l]) fixed_[static_cast<std::size_t>(network.layers[l].output)] = true;
     for (const TensorId t : net_.outputs) fixed_[static_cast<std::size_t>(t)] = true;
     for (const Site& site : net_.sites) fixed_[static_cast<std::size_t>(site.tensor)] = true;
   }
@@ -199,12 +201,12 @@ class Fusion {
 
 }  // namespace
 
-std::vector<Group> group_nodes(const Network& network, bool fuse) {
-  if (fuse) return Fusion(network).groups();
-  std::vector<Group> alone;
+std::vector<Group> group_nodes(const Network& network, bool fuse, const std::vector<bool>& alone) {
+  if (fuse) return Fusion(network, alone).groups();
+  std::vector<Group> groups;
   for (NodeId node = 0; node < static_cast<NodeId>(network.nodes.size()); ++node)
-    alone.push_back({{node}, {}, kNoTensor});
-  return alone;
+    groups.push_back({{node}, {}, kNoTensor});
+  return groups;
 }
 
 }  // namespace bitplan

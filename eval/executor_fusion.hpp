@@ -30,11 +30,12 @@ struct Group {
 };
 
 /// The nodes in groups, in an order that respects their inputs. A tensor inside a group has no readers but the group
-/// and is neither an output nor an activation site, so nobody misses it. With fuse = false each node is alone.
+/// and is neither an output nor an activation site, so nobody misses it. With fuse = false each node is alone, and so
+/// are always the layers of `alone` (by LayerId; empty: none): something comes between them and what follows.
 ///
 /// Taken into a group after a layer: the bias of a MatMul, at most one Add of two equal shapes (a residual),
 /// element-wise functions, bounds by channel (Min) behind a Conv, products with a constant number, x * sigmoid(x), x *
 /// hardsigmoid(x) and Gelu.
-std::vector<Group> group_nodes(const Network& network, bool fuse);
+std::vector<Group> group_nodes(const Network& network, bool fuse, const std::vector<bool>& alone = {});
 
 }  // namespace bitplan

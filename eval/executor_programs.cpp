@@ -18,6 +18,15 @@ void on_one_thread(const Function& function) {
   parallel_for(1, 1, [&](std::size_t, int) { function(); });
 }
 
+/// By LayerId: the weights that come with a bias by element; empty when there are none.
+std::vector<bool> elements_of(const Candidate& candidate, std::size_t layers) {
+  const auto has = [](const std::shared_ptr<const PackedWeight>& weight) { return weight && weight->elements; };
+  if (std::ranges::none_of(candidate.weights, has)) return {};
+  std::vector<bool> elements(layers);
+  for (std::size_t l = 0; l < candidate.weights.size(); ++l) elements[l] = has(candidate.weights[l]);
+  return elements;
+}
+
 }  // namespace
 
 ExecutorPrograms::ExecutorPrograms(std::shared_ptr<const Network> network, bool fuse)
@@ -47,12 +56,13 @@ bool ExecutorPrograms::full_bytes(const Candidate& candidate) const {
 }
 
 std::shared_ptr<const Program> ExecutorPrograms::of(const Candidate& candidate) {
-  Pattern pattern{std::vector<IntegerForm>(network_->layers.size(), IntegerForm::none)};
+  Pattern pattern{.forms = std::vector<IntegerForm>(network_->layers.size(), IntegerForm::none), .elements = {}};
   pattern.parts = std::ranges::any_of(candidate.by_parts, [](const auto& parts) { return parts != nullptr; });
   for (std::size_t l = 0; l < candidate.weights.size(); ++l)
     if (candidate.weights[l]) pattern.forms[l] = candidate.weights[l]->form;
+  pattern.elements = elements_of(candidate, network_->layers.size());
   const bool floats = std::ranges::all_of(pattern.forms, [](IntegerForm form) { return form == IntegerForm::none; });
-  if (floats && !pattern.parts) return floats_;
+  if (floats && !pattern.parts && pattern.elements.empty()) return floats_;
   pattern.full_bytes = !floats && full_bytes(candidate);
   const std::scoped_lock lock(mutex_);
   const auto found = std::ranges::find(entries_, pattern, &Entry::pattern);
@@ -68,7 +78,7 @@ std::shared_ptr<const Program> ExecutorPrograms::of(const Candidate& candidate) 
 std::shared_ptr<const Program> ExecutorPrograms::compile(const Pattern& pattern) const {
   std::shared_ptr<const Program> program;
   on_one_thread([&] {
-    const IntegerPattern integers{layers_, pattern.forms, pattern.full_bytes, pattern.parts, floats_};
+    const IntegerPattern integers{layers_, pattern.forms, pattern.full_bytes, pattern.parts, pattern.elements, floats_};
     program = std::make_shared<const Program>(compile_program(network_, fuse_, integers));
   });
   return program;

@@ -18,8 +18,8 @@ class ExecutorPrograms {
   ~ExecutorPrograms();
 
   const Program& floats() const { return *floats_; }
-  /// The one whose integer layers are those with 8-bit codes among the candidate's weights. Compiles it when it is new:
-  /// tens of milliseconds for a deep network.
+  /// The one whose integer layers are those with 8-bit codes among the candidate's weights, and whose biases by element
+  /// are the candidate's. Compiles it when it is new: tens of milliseconds for a deep network.
   std::shared_ptr<const Program> of(const Candidate& candidate);
 
   /// Null for a layer without an integer kernel.
@@ -31,6 +31,7 @@ class ExecutorPrograms {
     std::vector<IntegerForm> forms;  ///< by LayerId
     bool full_bytes = false;
     bool parts = false;
+    std::vector<bool> elements;  ///< by LayerId; empty: none
     bool operator==(const Pattern&) const = default;
   };
   struct Entry {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/error.hpp"
+#include "eval/expected_inputs.hpp"
 #include "eval/moment_passes.hpp"
 #include "quant/layer_quantizer.hpp"
 
@@ -40,10 +41,10 @@ class Finisher {
     }
   }
 
-  void compensate() {
-    const Compensated quantized{candidate_.activations, [&](LayerId layer) { return weight(layer).values; },
-                                candidate_.by_parts};
-    out_.biases = bitplan::compensate(executor_, data_, quantized, workspaces_, stop_);
+  void compensate(BiasPer per) {
+    const QuantizedValues values = [&](LayerId layer) { return weight(layer).values; };
+    out_.biases = bitplan::compensate(executor_, data_, candidate_, values, per, workspaces_, stop_);
+    if (per == BiasPer::element) note_channels();
   }
 
   Finish take() { return std::move(out_); }
@@ -52,6 +53,19 @@ class Finisher {
   QuantizedWeight weight(LayerId layer) const {
     const auto& again = out_.weights[static_cast<std::size_t>(layer)];
     return again ? *again : from_.weight(layer);
+  }
+
+  /// Which layers have a bias by channel though one by element was asked for.
+  void note_channels() {
+    std::vector<LayerId> layers;
+    for (const Layer& layer : net_.layers)
+      if (!out_.biases[static_cast<std::size_t>(layer.id)].empty() && executor_.element_biases(layer.id) == 0)
+        layers.push_back(layer.id);
+    if (layers.empty()) return;
+    out_.notes.push_back("bias:element: layer '" + net_.layer(layers.front()).names.node + "'" +
+                         (layers.size() == 1 ? "" : " and " + std::to_string(layers.size() - 1) + " more") +
+                         " got a bias by channel: the leading dimension is not the batch of " +
+                         std::to_string(net_.batch));
   }
 
   bool rounds(const Layer& layer) const {
@@ -85,14 +99,23 @@ class Finisher {
       const Layer& layer = net_.layer(id);
       const Tensor values = net_.tensor(layer.weight).constant->cast(DType::f32);
       Choice choice = from_.choice(id);
-      choice.bias = choice.bias && executor_.takes_bias(id);
-      const LayerWeight asked{values.values<float>(),
-                              WeightView::of(layer.weight_shape, layer.channel_axis, layer.groups),
-                              &moments[place.at(first_with_inputs(net_, id))], static_cast<int>(workspaces_.size())};
+      const std::vector<float> expected = expected_of(layer, choice);
+      const bool analytic = choice.bias == BiasCorrection::analytic;
+      if (!executor_.takes_bias(id) || (analytic && expected.empty())) choice.bias = BiasCorrection::none;
+      const LayerWeight asked{
+          values.values<float>(), WeightView::of(layer.weight_shape, layer.channel_axis, layer.groups),
+          &moments[place.at(first_with_inputs(net_, id))], static_cast<int>(workspaces_.size()), &expected, stop_};
       const auto made = std::make_shared<const QuantizedWeight>(quantize_layer(asked, choice));
       out_.weights[static_cast<std::size_t>(id)] = made;
       pack(id, *made);
     }
+  }
+
+  /// For an analytic bias; empty where it is another or nothing is known.
+  std::vector<float> expected_of(const Layer& layer, const Choice& choice) {
+    if (choice.bias != BiasCorrection::analytic) return {};
+    if (!statistics_) statistics_.emplace(net_);
+    return statistics_->of(layer).values;
   }
 
   void pack(LayerId layer, const QuantizedWeight& weight) {
@@ -107,6 +130,7 @@ class Finisher {
   std::span<Executor::WorkspacePtr> workspaces_;
   const std::atomic<bool>* stop_;
   Candidate candidate_;
+  std::optional<ExpectedInputs> statistics_;  ///< made when a choice first asks
   bool asymmetric_ = false;
   Finish out_;
 };
@@ -114,17 +138,17 @@ class Finisher {
 }  // namespace
 
 FinishSpec finish_named(std::span<const std::string> passes) {
+  using Rounding = FinishSpec::Rounding;
   FinishSpec spec;
   for (const std::string& pass : passes) {
-    const bool sequential = pass == "sequential", asymmetric = pass == "asymmetric";
-    if (!sequential && !asymmetric && pass != "bias")
-      throw InputError("'" + pass + "' is not a final pass; known: sequential, asymmetric, bias");
-    if (pass == "bias") {
-      spec.bias = true;
-    } else if (spec.rounding != FinishSpec::Rounding::kept) {
-      throw InputError("one of sequential and asymmetric, and once");
+    if (pass == "sequential" || pass == "asymmetric") {
+      if (spec.rounding != Rounding::kept) throw InputError("one of sequential and asymmetric, and once");
+      spec.rounding = pass == "asymmetric" ? Rounding::asymmetric : Rounding::sequential;
+    } else if (pass == "bias" || pass == "bias:element") {
+      if (spec.bias) throw InputError("one of bias and bias:element, and once");
+      spec.bias = pass == "bias" ? BiasPer::channel : BiasPer::element;
     } else {
-      spec.rounding = asymmetric ? FinishSpec::Rounding::asymmetric : FinishSpec::Rounding::sequential;
+      throw InputError("'" + pass + "' is not a final pass; known: sequential, asymmetric, bias, bias:element");
     }
   }
   return spec;
@@ -134,7 +158,7 @@ Finish finish(const Executor& executor, ChunkedData& data, const Unfinished& net
               std::span<Executor::WorkspacePtr> workspaces, const std::atomic<bool>* stop) {
   Finisher finisher(executor, data, network, workspaces, stop);
   if (spec.rounding != FinishSpec::Rounding::kept) finisher.round(spec.rounding == FinishSpec::Rounding::asymmetric);
-  if (spec.bias) finisher.compensate();
+  if (spec.bias) finisher.compensate(*spec.bias);
   return finisher.take();
 }
 

@@ -21,16 +21,17 @@ struct FinishSpec {
     sequential,  ///< codes are chosen again for the inputs that the quantized layers before give
     asymmetric   ///< and so that they give the float network's outputs
   } rounding = Rounding::kept;
-  bool bias = false;  ///< then each output channel gets its mean back (compensation.hpp)
+  std::optional<BiasPer> bias{};  ///< then each output channel or element gets its mean back (compensation.hpp)
   bool any() const { return rounding != Rounding::kept || bias; }
 };
-/// "sequential" or "asymmetric", and "bias". Throws InputError naming them.
+/// "sequential" or "asymmetric", and "bias" or "bias:element". Throws InputError naming them.
 FinishSpec finish_named(std::span<const std::string> passes);
 
 /// A finished assignment: what differs from it.
 struct Finish {
   std::vector<std::shared_ptr<const QuantizedWeight>> weights;  ///< by LayerId; null: as the choice makes it
   Biases biases;                                                ///< in place of the choices'; empty: as they are
+  std::vector<std::string> notes;                               ///< what a user should know of the passes
 };
 
 /// A quantized network before it is finished.

@@ -20,14 +20,14 @@ struct MomentsRequest {
 /// Runs `data` through the float network and, with a candidate, through the quantized one; gathers moments of layers'
 /// inputs (eval/patches.hpp says what their rows are). xq are the inputs as the candidate's layers before this one make
 /// them, quantized by candidate->activations where it has a quantizer for them; its weights must be float arithmetic.
-/// Gemm's alpha is part of x. Runs end at the last of the layers. Samples that fill up the last chunk are left out; of an input
-/// whose leading dimension is not a multiple of the batch all rows count.
+/// Gemm's alpha is part of x. Runs end at the last of the layers. Samples that fill up the last chunk are left out; of
+/// an input whose leading dimension is not a multiple of the batch all rows count.
 ///
 /// The same to the bit for any number of threads (workspaces): chunks are run in parallel, `workspaces.size()` at a
 /// time; their rows are collected in order, 1024 together, and multiplied tile by tile (GramAccumulator).
 /// Cost: a run a chunk (two), rows * columns^2 / 2 multiply-adds a group (3/2 with a candidate), the diagonal's tiles
-/// being whole. Memory of a layer: 8 columns^2 bytes a group (20 with a candidate), 16 MB or 4 KB a column (twice), one input a
-/// thread (two).
+/// being whole. Memory of a layer: 8 columns^2 bytes a group (20 with a candidate), 16 MB or 4 KB a column (twice), one
+/// input a thread (two).
 ///
 /// Throws InputError for layers without such rows (embeddings, ConvTranspose, constant left operands), without samples
 /// and for activations that are not finite.
@@ -40,5 +40,11 @@ std::vector<LayerMoments> collect_moments(const Executor& executor, ChunkedData&
 /// an activation. Memory: 8 bytes an element of one sample of each layer's input, a thread. Otherwise as above.
 std::vector<LayerMoments> collect_means(const Executor& executor, ChunkedData& data, std::span<const LayerId> layers,
                                         const Candidate& candidate, std::span<Executor::WorkspacePtr> workspaces);
+
+/// The mean of each layer's input over samples: one sample, of the input's shape without the batch. All of the layers'
+/// inputs must have the batch as their leading dimension. Memory as above; otherwise as above.
+std::vector<std::vector<float>> collect_mean_inputs(const Executor& executor, ChunkedData& data,
+                                                    std::span<const LayerId> layers, const Candidate& candidate,
+                                                    std::span<Executor::WorkspacePtr> workspaces);
 
 }  // namespace bitplan

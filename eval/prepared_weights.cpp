@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kKeepBytes = std::size_t{256} << 20;
 /// Part of every file's name: changes when the same choice would give another weight.
-constexpr std::string_view kVersion = "prepared 1";
+constexpr std::string_view kVersion = "prepared 2";
 
 std::size_t bytes_of(const LayerMoments& moments) { return moments.bytes(); }
 std::size_t bytes_of(const QuantizedWeight& weight) { return weight.values.size() * 6 + weight.scales.size() * 8; }
@@ -56,7 +56,8 @@ void store(const std::filesystem::path& file, const QuantizedWeight& weight) {
 
 Choice without_data(const Choice& choice) {
   Choice plain = choice;
-  plain.gain = plain.awq = plain.bias = false;
+  plain.gain = plain.refit = plain.awq = false;
+  if (plain.bias == BiasCorrection::empirical) plain.bias = BiasCorrection::none;
   plain.outliers = 0;
   if (plain.range == RangeMethod::wmse || plain.range == RangeMethod::output) plain.range = RangeMethod::mse;
   if (plain.needs_data()) plain.rounding = "nearest";
@@ -171,8 +172,12 @@ PreparedWeights::PreparedWeights(const Executor& executor, ChunkedData* calibrat
 std::filesystem::path PreparedWeights::file_of(SiteId id, const Choice& choice) const {
   const Network& network = executor_.network();
   const Tensor& weight = *network.tensor(network.site(id).tensor).constant;
-  const std::string text = fingerprint_ + " " + network.site(id).name + " " + choice.label + " " +
-                           hex(hash64(std::span(weight.bytes(), weight.byte_size())));
+  std::string text = fingerprint_ + " " + network.site(id).name + " " + choice.label + " " +
+                     hex(hash64(std::span(weight.bytes(), weight.byte_size())));
+  if (choice.bias == BiasCorrection::analytic) {
+    const std::vector<float> means = expected(id);
+    text += " " + hex(hash64(std::as_bytes(std::span(means))));
+  }
   return folder_ / (hex(hash64(text)) + ".npz");
 }
 
@@ -198,12 +203,19 @@ PreparedWeights::Moments PreparedWeights::moments(SiteId site, std::span<Executo
   return wanted;
 }
 
-QuantizedWeight PreparedWeights::make(SiteId id, const Choice& choice, std::span<Executor::WorkspacePtr> workspaces) {
+std::vector<float> PreparedWeights::expected(SiteId site) const {
+  if (!statistics_) statistics_.emplace(executor_.network());
+  return statistics_->of(executor_.network().site(site)).values;
+}
+
+QuantizedWeight PreparedWeights::make(SiteId id, const Choice& choice, std::span<Executor::WorkspacePtr> workspaces,
+                                      const std::atomic<bool>* stop) {
   const Network& network = executor_.network();
   const Site& site = network.site(id);
   const Layer& layer = network.layer(site.layers.front());
   const Tensor values = network.tensor(site.tensor).constant->cast(DType::f32);
   LayerWeight weight{values.values<float>(), view_of(network, id), nullptr, static_cast<int>(workspaces.size())};
+  weight.stop = stop;
   Moments inputs;
   // A head that is the embedding's transpose: its rows are the embedding's, in the same order.
   if (choice.needs_data()) inputs = moments(id, workspaces);
@@ -211,7 +223,10 @@ QuantizedWeight PreparedWeights::make(SiteId id, const Choice& choice, std::span
   Choice taken = usable || !choice.needs_data() ? choice : without_data(choice);
   if (usable) weight.moments = inputs.get();
   const bool biased = site.layers.size() == 1 && executor_.takes_bias(layer.id);
-  taken.bias = taken.bias && biased;
+  std::vector<float> means;
+  if (taken.bias == BiasCorrection::analytic) means = expected(id);
+  if (!means.empty()) weight.expected = &means;
+  if (!biased || (taken.bias == BiasCorrection::analytic && means.empty())) taken.bias = BiasCorrection::none;
   QuantizedWeight out = quantize_layer(weight, taken);
   out.stored_bits = stored_bits(weight.view, choice);
   return out;
@@ -231,7 +246,7 @@ PreparedWeights::Weight PreparedWeights::get(SiteId site, const Choice& choice,
       weight = std::make_shared<const QuantizedWeight>(std::move(*read));
   if (!weight) {
     try {
-      weight = std::make_shared<const QuantizedWeight>(make(site, choice, workspaces));
+      weight = std::make_shared<const QuantizedWeight>(make(site, choice, workspaces, stop));
     } catch (const InputError& error) {
       throw InputError("weight '" + network.site(site).name + "' as " + choice.label + ": " + error.what());
     }

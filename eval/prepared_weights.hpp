@@ -13,6 +13,7 @@
 
 #include "eval/evaluator_data.hpp"
 #include "eval/executor.hpp"
+#include "eval/expected_inputs.hpp"
 #include "eval/layer_moments.hpp"
 #include "quant/choice.hpp"
 #include "quant/input_moments.hpp"
@@ -20,7 +21,7 @@
 
 namespace bitplan {
 
-/// Weights under choices that need the layer's inputs or long computing (Choice::is_prepared): made once, kept in
+/// Weights under choices that need more than the weight or long computing (Choice::is_prepared): made once, kept in
 /// files `DIR/<hash>.npz` by whoever makes them first and read by everybody who sees the folder; without a folder, and
 /// where a file is missing or damaged, made again, with the same result to the bit. What names a file: the model, the
 /// weight, the calibration data, the choice.
@@ -29,7 +30,8 @@ namespace bitplan {
 /// max(8 k, 32768) positions of its k-element rows are looked at. Moments of several layers, as many as take 128 MiB
 /// together, are gathered in one pass over the data. They and the results are kept besides, the most recently used up
 /// to 256 MiB each. Layers without moments (embeddings, transposed convolutions, constant left operands) are quantized
-/// without what needs them (notes_on_inputs). Weights that several layers share get no bias. One caller at a time.
+/// without what needs them (notes_on_inputs), those of layers whose inputs have no known statistics without an
+/// analytic bias (notes_on_statistics). Weights that several layers share get no bias. One caller at a time.
 class PreparedWeights {
  public:
   /// `calibration` may be null: choices that need data are an error then. Folder empty: none.
@@ -53,13 +55,17 @@ class PreparedWeights {
   };
 
   Moments moments(SiteId site, std::span<Executor::WorkspacePtr> workspaces);
-  QuantizedWeight make(SiteId site, const Choice& choice, std::span<Executor::WorkspacePtr> workspaces);
+  /// E x of the site's layer without data; empty: not known.
+  std::vector<float> expected(SiteId site) const;
+  QuantizedWeight make(SiteId site, const Choice& choice, std::span<Executor::WorkspacePtr> workspaces,
+                       const std::atomic<bool>* stop);
   std::filesystem::path file_of(SiteId site, const Choice& choice) const;
 
   const Executor& executor_;
   ChunkedData* calibration_;
   std::filesystem::path folder_;
   std::string fingerprint_;  ///< of model and calibration data
+  mutable std::optional<ExpectedInputs> statistics_;  ///< made when a choice first asks
   Kept<Weight> weights_;
   Kept<Moments> moments_;                            ///< by first layer with such inputs
   std::vector<std::vector<MomentsRequest>> passes_;  ///< all layers that have moments, cut by memory

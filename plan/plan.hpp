@@ -47,7 +47,8 @@ struct PlannedWeight {
   std::vector<float> offsets;                ///< zero points between codes, in place of zero_points
   std::vector<float> column_scales;          ///< by element of the reduction: value = scale (q - z) / column scale
   std::vector<std::int32_t> float_columns;   ///< elements of the reduction kept in float16
-  std::vector<float> bias;                   ///< by channel, added to the layer's output
+  std::vector<float> bias;                   ///< added to the layer's output
+  Shape bias_shape;                          ///< [channels], or by element: the output's shape without the batch
   std::vector<std::int32_t> salient;         ///< columns with two bits (billm): group * columns + column
   std::vector<std::int16_t> codes;           ///< of roundings other than the nearest, and with gain; in the weight's order
 };
@@ -87,7 +88,7 @@ struct Plan {
   Figures selection, holdout;
   std::map<std::string, double> costs;
   std::vector<Reference> references;
-  std::vector<std::string> finish;           ///< final passes that were kept: "asymmetric", "bias"
+  std::vector<std::string> finish;           ///< final passes that were kept: "asymmetric", "bias:element"
   std::vector<RewriteRecord> rewrites;       ///< of the model's weights, to which scales and codes belong
   std::vector<PlannedLayer> layers;
   std::vector<PlannedProduct> products;

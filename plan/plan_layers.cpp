@@ -28,10 +28,17 @@ int scale_axis(const Network& network, const Layer& layer) {
   return layer.weight_transposed ? 1 - axis : axis;
 }
 
-PlannedWeight planned_weight(const Choice& choice, const std::function<QuantizedWeight()>& quantize) {
+/// Of a bias of so many numbers.
+Shape bias_shape(const Layer& layer, std::size_t numbers) {
+  if (static_cast<std::int64_t>(numbers) == WeightView::of(layer.weight_shape, layer.channel_axis).channels)
+    return {static_cast<std::int64_t>(numbers)};
+  return {layer.output_shape.begin() + 1, layer.output_shape.end()};
+}
+
+PlannedWeight planned_weight(const Layer& layer, const Choice& choice, QuantizedWeight quantized) {
   PlannedWeight planned;
   planned.choice = choice;
-  auto quantized = quantize();
+  if (!quantized.bias.empty()) planned.bias_shape = bias_shape(layer, quantized.bias.size());
   planned.scales = std::move(quantized.scales);
   planned.zero_points = std::move(quantized.zero_points);
   planned.code_book = std::move(quantized.code_book);
@@ -76,7 +83,7 @@ std::vector<PlannedLayer> plan_layers(const Network& network, const ChoiceTable&
                          .weight_shape = layer.weight_shape,
                          .axis = scale_axis(network, layer),
                          .folded_batch_norm = layer.folded_batch_norm,
-                         .weight = planned_weight(choices[weight], [&] { return source.quantized_weight(layer.id, weight); }),
+                         .weight = planned_weight(layer, choices[weight], source.quantized_weight(layer.id, weight)),
                          .activation = std::nullopt,
                          .costs = {}};
     if (input >= 0) {

@@ -14,10 +14,12 @@ constexpr std::size_t kInline = 64;  ///< longer arrays go to the .npz
 struct Arrays {
   std::map<std::string, Tensor> members;
 
+  /// `shape`: of the array in the .npz; empty: a list.
   template <class T>
-  Json put(const std::string& name, const std::vector<T>& values) {
+  Json put(const std::string& name, const std::vector<T>& values, Shape shape = {}) {
     if (values.size() <= kInline) return values;
-    members.emplace(name, Tensor::of<T>({static_cast<std::int64_t>(values.size())}, values));
+    if (shape.empty()) shape = {static_cast<std::int64_t>(values.size())};
+    members.emplace(name, Tensor::of<T>(shape, values));
     return {{"npz", name}};
   }
 };
@@ -40,6 +42,7 @@ Json json_of(const LayerNames& names) {
 }
 
 constexpr const char* kGranularities[] = {"tensor", "channel", "group", "token"};
+constexpr const char* kCompensations[] = {"none", "bias", "analytic"};  ///< by BiasCorrection
 
 /// Of tokens there are no scales: they are made at run time.
 Json json_of(const PlannedActivation& activation, const std::string& prefix, Arrays& arrays) {
@@ -67,7 +70,10 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
   const auto put = [&](const char* key, const auto& values) {
     if (!values.empty()) weight[key] = arrays.put(prefix + "weight." + key, values);
   };
-  put("bias", layer.weight.bias);
+  if (!layer.weight.bias.empty()) {
+    weight["bias"] = arrays.put(prefix + "weight.bias", layer.weight.bias, layer.weight.bias_shape);
+    weight["bias_shape"] = layer.weight.bias_shape;
+  }
   if (!choice.is_float) {
     weight["format"] = choice.format;
     if (choice.is_integer()) weight.update({{"signed", choice.symmetric}, {"narrow", choice.narrow}});
@@ -80,6 +86,8 @@ Json json_of(const PlannedLayer& layer, Arrays& arrays) {
     else if (choice.is_integer())
       weight["zero_point"] = arrays.put(prefix + "weight.zero_point", layer.weight.zero_points);
     weight["rounding"] = choice.rounding;
+    if (choice.refit) weight["refit"] = true;
+    weight["compensation"] = kCompensations[static_cast<std::size_t>(choice.bias)];
     put("code_book", layer.weight.code_book);
     put("column_scale", layer.weight.column_scales);
     put("float_columns", layer.weight.float_columns);

@@ -64,7 +64,7 @@ std::vector<Choice> read_choices(const Yaml& list, const ChoiceDefaults& default
 }
 
 void read_weights(const Yaml& node, SpaceSpec& spec) {
-  node.only({"choices", "granularity", "range", "percentile", "symmetric", "narrow", "rounding", "compensation"});
+  node.only({"choices", "granularity", "range", "percentile", "symmetric", "narrow", "rounding", "refit", "compensation"});
   spec.weight_defaults = read_choice_defaults(node, ChoiceDefaults::weights());
   spec.weight_choices = read_choices(node.at("choices"), spec.weight_defaults, ChoiceDefaults::weights());
 }

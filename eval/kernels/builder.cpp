@@ -5,6 +5,7 @@
 #include "eval/executor_checkpoints.hpp"
 #include "eval/executor_memory.hpp"
 #include "eval/kernels/codes_step.hpp"
+#include "eval/kernels/element_bias.hpp"
 #include "eval/kernels/primitive_step.hpp"
 #include "eval/kernels/site_step.hpp"
 
@@ -164,6 +165,7 @@ Operand ProgramBuilder::codes(LayerId layer) {
 SiteId ProgramBuilder::codes_only(TensorId tensor, bool row_major) const {
   const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
   if (site < 0 || !network().site(site).products.empty() || !only_layers_read(tensor)) return -1;
+  if (biased_by_element(tensor) >= 0) return -1;
   const bool all = std::ranges::all_of(network().site(site).layers, [&](LayerId id) {
     return integer_form(id) != IntegerForm::none && integer_layer(id).product == row_major;
   });
@@ -337,7 +339,14 @@ bool ProgramBuilder::only_layers_read(TensorId tensor) const {
   return std::ranges::all_of(net.tensor(tensor).consumers, [&](NodeId node) { return reads_quantized(node, tensor); });
 }
 
+LayerId ProgramBuilder::biased_by_element(TensorId tensor) const {
+  const NodeId producer = network().tensor(tensor).producer;
+  const Layer* layer = producer < 0 ? nullptr : layer_of(producer);
+  return layer && integers_.by_element(layer->id) ? layer->id : -1;
+}
+
 void ProgramBuilder::define(TensorId tensor, ValueId id, bool on_store) {
+  if (const LayerId layer = biased_by_element(tensor); layer >= 0) add_element_bias(*this, layer, id);
   TensorState& s = states_[static_cast<std::size_t>(tensor)];
   assert(s.native == kNoValue);
   s.native = id;
@@ -363,7 +372,7 @@ void ProgramBuilder::define(TensorId tensor, ValueId id, bool on_store) {
 
 SiteId ProgramBuilder::site_on_store(TensorId tensor) const {
   const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
-  if (site < 0 || integers_.parts || !only_layers_read(tensor)) return -1;
+  if (site < 0 || integers_.parts || !only_layers_read(tensor) || biased_by_element(tensor) >= 0) return -1;
   const bool floats = std::ranges::all_of(network().site(site).layers,
                                           [&](LayerId id) { return integer_form(id) == IntegerForm::none; });
   return floats ? site : -1;

@@ -130,6 +130,7 @@ class ProgramBuilder {
   bool only_layers_read(TensorId tensor) const;
   bool float_layers_read(SiteId site) const;
   void add_codes(TensorId tensor, SiteId site);
+  LayerId biased_by_element(TensorId tensor) const;  ///< the layer that makes it; -1: none such
   bool read_later(TensorId tensor) const;
   ValueId push(Value value);
   bool take_packing(LayerId layer);

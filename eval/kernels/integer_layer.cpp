@@ -42,6 +42,14 @@ std::optional<IntegerLayer> product(const Network& network, const Layer& layer, 
   return result;
 }
 
+/// The least power of two, of 1 … 64, of which all zero points are multiples of the inverse; 0 when there is none.
+float steps_between_codes(std::span<const float> zero_points) {
+  float steps = 1;
+  for (const float zero : zero_points)
+    while (steps <= 64 && std::nearbyint(zero * steps) != zero * steps) steps *= 2;
+  return steps <= 64 ? steps : 0.0F;
+}
+
 }  // namespace
 
 bool integer_kernels() {
@@ -116,9 +124,11 @@ std::shared_ptr<PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm 
                                          const QuantizedWeight& weight, const dnnl::engine& engine) {
   const auto channels = static_cast<std::size_t>(view.channels);
   const std::size_t parts = weight.scales.size();
-  if (!weight.offsets.empty() || !weight.column_scales.empty() || !weight.float_columns.empty()) return nullptr;
+  if (!weight.column_scales.empty() || !weight.float_columns.empty()) return nullptr;
   if (weight.codes.empty() || (parts != 1 && parts != channels) || view.channels != layer.plan.channels())
     return nullptr;
+  const float finer = steps_between_codes(weight.offsets);
+  if (finer == 0) return nullptr;
   std::vector<std::int8_t> codes(weight.codes.size());
   auto packed = std::make_shared<PackedWeight>();
   packed->form = form;
@@ -127,7 +137,10 @@ std::shared_ptr<PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm 
   std::vector<std::int64_t> magnitudes(channels);
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const std::size_t channel = i / static_cast<std::size_t>(view.inner) % channels;
-    const std::int32_t code = weight.codes[i] - weight.zero_points[parts == 1 ? 0 : channel];
+    const std::size_t part = parts == 1 ? 0 : channel;
+    const std::int32_t code = weight.offsets.empty()
+                                  ? weight.codes[i] - weight.zero_points[part]
+                                  : std::lrint((static_cast<float>(weight.codes[i]) - weight.offsets[part]) * finer);
     if (code < -128 || code > 127) return nullptr;
     codes[i] = static_cast<std::int8_t>(code);
     packed->sums[channel] += code;
@@ -135,7 +148,7 @@ std::shared_ptr<PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm 
   }
   constexpr std::int64_t kMostSum = std::numeric_limits<std::int32_t>::max() / 255;
   if (std::ranges::max(magnitudes) > kMostSum) return nullptr;  // the sum of products might not fit into 32 bits
-  for (std::size_t c = 0; c < channels; ++c) packed->scales[c] = layer.factor * weight.scales[parts == 1 ? 0 : c];
+  for (std::size_t c = 0; c < channels; ++c) packed->scales[c] = layer.factor * weight.scales[parts == 1 ? 0 : c] / finer;
 
   const Layout& layout = layer.packed[static_cast<std::size_t>(form)];
   packed->engine = engine;

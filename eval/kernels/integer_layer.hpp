@@ -49,14 +49,18 @@ Clamp clamp_of(const Network& network, TensorId tensor);
 /// Clip cut off lies beyond the first and the last level.
 bool fills_byte(const Affine& quantizer, const Clamp& clamp);
 
-/// Which layers of a candidate are computed in integers. Programs are compiled for such a pattern.
+/// Which layers of a candidate are computed in integers, and what else changes the steps. Programs are compiled for such
+/// a pattern.
 struct IntegerPattern {
   std::shared_ptr<const std::vector<std::optional<IntegerLayer>>> layers;  ///< by LayerId
   std::vector<IntegerForm> forms;                                          ///< by LayerId; empty: all float
   bool full_bytes = false;  ///< every quantizer fills its byte, so codes need no bounds
   bool parts = false;       ///< some site is quantized by parts: in a pass over it, never by the kernels around it
+  std::vector<bool> elements;  ///< by LayerId: layers with a bias by element of their output; empty: none
   std::shared_ptr<const Program>
       floats;  ///< all float: layers that stay float share its packed weights; null: this is it
+
+  bool by_element(LayerId layer) const { return !elements.empty() && elements[static_cast<std::size_t>(layer)]; }
 };
 
 /// Weight codes as the kernel of a layer reads them, for one form; null when they do not fit: scales of groups, a

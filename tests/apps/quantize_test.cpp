@@ -61,6 +61,11 @@ TEST_CASE("quantize weighs errors with the energy of inputs") {
   const auto missing = quantize("int4+wmse");
   CHECK(missing.status == 2);
   CHECK_THAT(missing.err, Catch::Contains("choice int4+wmse needs the inputs of the weight: --act FILE.npy"));
+  const auto analytic = quantize("int4+bias:analytic --act " + quantize.file("x.npy"));
+  CHECK(analytic.status == 2);
+  CHECK_THAT(analytic.err, Catch::Contains("choice int4+bias:analytic: the analytic bias takes the means of inputs from "
+                                           "the batch normalisations of a network, a single tensor has none; use +bias "
+                                           "with --act FILE.npy"));
   write_npy(quantize.dir.path / "x.npy", Tensor::of({3, 5}, std::vector<float>(15, 1)));
   CHECK_THAT(quantize("int4+wmse --act " + quantize.file("x.npy")).err,
              Catch::Contains("has shape 3x5; its last dimension must be 4"));

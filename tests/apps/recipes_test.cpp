@@ -172,9 +172,85 @@ TEST_CASE("final passes of a search are kept where they help, and the plan evalu
   CHECK(Json::parse(again.out)["losses"]["kl"] == plan["loss"]["selection"]["kl"]["value"]);
 }
 
+TEST_CASE("the numbers of a bias pass are counted in place of those of choices, 4 bytes each") {
+  const Search search("counted", recipes("[{method: uniform}]", "[int4, int4+bias]"));
+  const auto costs = [&](const std::string& options) {
+    const auto outcome = run("evaluate " + search.exp + " --json --uniform " + options);
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    return Json::parse(outcome.out)["costs"];
+  };
+  const auto bytes = [](const Json& of) { return of["weight_bytes"].get<std::int64_t>(); };
+  const Json plain = costs("int4/int8"), biased = costs("int4+bias/int8");
+  const Json channel = costs("int4/int8 --finish bias"), element = costs("int4/int8 --finish bias:element");
+  CHECK(channel == biased);
+  CHECK(costs("int4+bias/int8 --finish bias") == biased);
+  CHECK(bytes(channel) > bytes(plain));
+  CHECK(bytes(element) > bytes(channel));
+  CHECK((bytes(element) - bytes(plain)) % 4 == 0);
+  for (const Json& of : {channel, element})
+    CHECK(of["average_weight_bits"].get<double>() / plain["average_weight_bits"].get<double>() ==
+          Approx(static_cast<double>(bytes(of)) / static_cast<double>(bytes(plain))));
+  CHECK(costs("int4+bias/int8 --finish bias:element") == element);
+  for (const char* same : {"bops", "average_code_bits", "peak_activation_bytes"}) CHECK(element[same] == plain[same]);
+}
+
+TEST_CASE("a bias by element is kept where it helps, counted, written with its shape, and evaluates to its own figures") {
+  auto text = recipes("[{method: uniform}]", "[int3]") + "finish: ['bias:element', bias]\n";
+  const Search search("element", text.replace(text.find("minimize: kl"), 12, "minimize: mse"));
+  const auto outcome = search("run");
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  CHECK_THAT(outcome.err, Contains("final pass bias:element: ") && Contains("final pass bias: "));
+  const auto plan = Json::parse(content(search.dir.path / "run/plans/best.json"));
+  INFO(outcome.err);
+  REQUIRE(plan["finish"] == Json{"bias:element"});
+  const auto& before = plan["references"].back();
+  CHECK(before["name"] == "before the final passes");
+  std::int64_t numbers = 0, bytes = 0;
+  for (const auto& layer : plan["layers"]) {
+    std::int64_t elements = 1;
+    for (const auto& n : layer["weight"]["bias_shape"]) elements *= n.get<std::int64_t>();
+    CHECK(layer["weight"]["bias_shape"].size() == (layer["op"] == "Conv" ? 3 : 1));
+    numbers += elements;
+    bytes += layer["costs"]["weight_bytes"].get<std::int64_t>();
+  }
+  CHECK(plan["costs"]["weight_bytes"] == before["costs"]["weight_bytes"].get<std::int64_t>() + 4 * numbers);
+  CHECK(plan["costs"]["weight_bytes"] == bytes);
+  const auto again =
+      run("evaluate " + search.exp + " --json --plan " + (search.dir.path / "run/plans/best.json").string());
+  INFO(again.err);
+  REQUIRE(again.status == 0);
+  CHECK(Json::parse(again.out)["losses"]["mse"] == plan["loss"]["selection"]["mse"]["value"]);
+  CHECK(Json::parse(again.out)["costs"] == plan["costs"]);
+}
+
+TEST_CASE("a final pass whose numbers break a constraint is not kept, and the search says so") {
+  const Search search("broken", recipes("[{method: uniform}]", "[int3]"));
+  const auto costs = run("evaluate " + search.exp + " --json --uniform int3/int8");
+  REQUIRE(costs.status == 0);
+  const auto bytes = Json::parse(costs.out)["costs"]["weight_bytes"].get<std::int64_t>();
+  const auto limited = [&](std::int64_t limit) {
+    auto text = recipes("[{method: uniform}]", "[int3]") + "finish: [bias, 'bias:element']\n";
+    const std::string other = "{metric: average_code_bits, max: 4}";
+    text.replace(text.find(other), other.size(), "{metric: weight_bytes, max: " + std::to_string(limit) + "}");
+    put(search.exp, text);
+    const auto outcome = search("run" + std::to_string(limit));
+    INFO(outcome.err);
+    REQUIRE(outcome.status == 0);
+    CHECK_THAT(outcome.err, Contains("final pass bias:element: its numbers break weight_bytes <= " +
+                                     std::to_string(limit) + " (") &&
+                                Contains("), not kept"));
+    return outcome.err;
+  };
+  CHECK_THAT(limited(bytes), Contains("final pass bias: its numbers break weight_bytes <= " + std::to_string(bytes)));
+  // Room for the numbers by channel alone.
+  CHECK_THAT(limited(bytes + 8192), Contains("final pass bias: kl on selection "));
+}
+
 TEST_CASE("final passes are read strictly") {
   for (const auto& [list, message] : std::map<std::string, std::string>{
-           {"[again]", "finish[0]: 'again' is not a final pass; known: sequential, asymmetric, bias"},
+           {"[again]", "finish[0]: 'again' is not a final pass; known: sequential, asymmetric, bias, bias:element"},
            {"[bias, bias]", "finish[1]: 'bias' stands here for the second time"}}) {
     const Search search("strict", recipes("[{method: uniform}]") + "finish: " + list + "\n");
     const auto outcome = search("run");

@@ -62,19 +62,16 @@ struct Setup {
                               .values;
   }
 
-  Compensated quantized() const {
-    Compensated q;
-    q.activations = activations;
-    q.values = [this](LayerId id) {
+  QuantizedValues values() const {
+    return [this](LayerId id) {
       const auto found = weights.find(id);
       return found == weights.end() ? std::vector<float>() : found->second;
     };
-    return q;
   }
 
   Biases biases(std::size_t threads = 1) const {
     std::vector<Executor::WorkspacePtr> workspaces(threads);
-    return compensate(*executor, *data, quantized(), workspaces);
+    return compensate(*executor, *data, candidate(), values(), BiasPer::channel, workspaces);
   }
 
   /// Mean of each channel of each layer's output over the samples.
@@ -178,7 +175,9 @@ TEST_CASE("a stop ends compensation") {
   const Setup setup;
   std::vector<Executor::WorkspacePtr> workspaces(1);
   const std::atomic<bool> stop = true;
-  CHECK_THROWS_AS(compensate(*setup.executor, *setup.data, setup.quantized(), workspaces, &stop), Interrupted);
+  CHECK_THROWS_AS(
+      compensate(*setup.executor, *setup.data, setup.candidate(), setup.values(), BiasPer::channel, workspaces, &stop),
+      Interrupted);
 }
 
 TEST_CASE("an evaluator measures with compensation: float stays float, few bits come nearer to it") {
@@ -198,13 +197,13 @@ TEST_CASE("an evaluator measures with compensation: float stays float, few bits 
       spec.arithmetic = arithmetic;
       Evaluator evaluator(setup.net, table, spec);
       const Assignment floats(setup.net->sites.size(), kFloat);
-      const Finish none = evaluator.finish(floats, {.bias = true});
+      const Finish none = evaluator.finish(floats, {.bias = BiasPer::channel});
       CHECK(measured(evaluator, floats, &none).kl == Approx(0).margin(1e-9));
       std::vector<double> kl;
       for (const ChoiceId w : {w2, biased, gptq}) {
         const Assignment assignment = all_of(*setup.net, w, a8);
         const double plain = measured(evaluator, assignment).kl;
-        const Finish finished = evaluator.finish(assignment, {.bias = true});
+        const Finish finished = evaluator.finish(assignment, {.bias = BiasPer::channel});
         kl.push_back(measured(evaluator, assignment, &finished).kl);
         CHECK(measured(evaluator, assignment).kl == plain);
         if (w == w2) CHECK(kl.back() < 0.9 * plain);

@@ -3,7 +3,7 @@
 #include "core/error.hpp"
 #include "eval/executor.hpp"
 #include "tests/catch.hpp"
-#include "tests/eval/executor_networks.hpp"
+#include "tests/eval/biased_networks.hpp"
 
 namespace bitplan::test {
 namespace {
@@ -55,32 +55,7 @@ Net matmul(bool added) {
   return b.finish({y});
 }
 
-/// The outputs of a network whose layers are each followed by an addition of their bias, by definition.
-std::vector<Tensor> with_additions(const Network& net, const std::vector<Tensor>& inputs, const Quantization& q,
-                                   const std::vector<std::vector<float>>& biases) {
-  Network longer = net;
-  for (std::size_t l = 0; l < biases.size(); ++l) {
-    const Layer layer = longer.layers[l];
-    Shape shape(net.tensor(layer.output).shape.size(), 1);
-    shape[layer.op == "Conv" ? 1 : shape.size() - 1] = static_cast<std::int64_t>(biases[l].size());
-    const TensorId row = add_tensor(longer, "added", shape, -1);
-    longer.tensors[static_cast<std::size_t>(row)].constant = Tensor::of(shape, biases[l]);
-    const TensorId sum = add_node(longer, "addition", "Add", {layer.output, row}, "sum", layer.output_shape);
-    // The addition stands right behind the layer, whose readers read it.
-    Node addition = longer.nodes.back();
-    longer.nodes.pop_back();
-    for (Node& node : longer.nodes) std::ranges::replace(node.inputs, layer.output, sum);
-    longer.nodes.insert(longer.nodes.begin() + layer.node + 1, addition);
-    std::ranges::replace(longer.outputs, layer.output, sum);
-    for (Layer& other : longer.layers) {
-      if (other.node > layer.node) ++other.node;
-      if (other.input == layer.output) other.input = sum;
-    }
-  }
-  return by_definition(longer, inputs, q);
-}
-
-Tensor with_addition(const Network& net, const std::vector<Tensor>& inputs, const Quantization& q,
+Tensor with_addition(const Net& net, const std::vector<Tensor>& inputs, const Quantization& q,
                      const std::vector<float>& bias) {
   return with_additions(net, inputs, q, {bias})[0];
 }
@@ -131,7 +106,7 @@ TEST_CASE("a bias that comes with a weight is added to the layer's output, in fl
         candidate.weights = {packed};
         const auto workspace = executor.make_workspace();
         executor.run(*workspace, inputs, candidate);
-        CHECK(distance(executor.output(*workspace, 0), with_addition(*net, inputs, q, weight.bias)) < bound);
+        CHECK(distance(executor.output(*workspace, 0), with_addition(net, inputs, q, weight.bias)) < bound);
       };
       check(executor.pack(0, weight.values, weight.bias), 5e-6);
       // Without one the layer has its own again.
@@ -183,7 +158,7 @@ TEST_CASE("biases reach the codes that layers in integers hand on to each other"
                                                           : executor.pack(layer.id, form, weight));
     }
     floating.activations = integer.activations = q.on(executor).activations;
-    const auto expected = with_additions(*net, inputs, q, biases);
+    const auto expected = with_additions(net, inputs, q, biases);
     for (const Candidate* candidate : {&floating, &integer}) {
       const auto workspace = executor.make_workspace();
       executor.run(*workspace, inputs, *candidate);
@@ -200,7 +175,8 @@ TEST_CASE("a bias of another size, or for a layer that adds none, is an error th
   const Executor executor(net);
   const std::vector<float> values(16 * 16 * 9), bias(15);
   CHECK_THROWS_WITH(executor.pack(0, values, bias),
-                    "bias of layer 'Conv0' has 15 values; the layer has 16 output channels");
+                    "bias of layer 'Conv0' has 15 values; the layer has 16 output channels and 1296 output elements a "
+                    "sample");
   Builder b;
   const TensorId ids = b.input({2, 3}), table = b.random({7, 4});
   b.net.tensors[static_cast<std::size_t>(ids)].dtype = DType::i64;

@@ -375,7 +375,7 @@ TEST_CASE("biases are compensated for activations by parts") {
   const Choices choices;
   Evaluator evaluator(net, choices.table, spec_with(samples));
   const auto assignment = uniform(*net, choices.activations[5]);
-  const Finish finished = evaluator.finish(assignment, {.bias = true});
+  const Finish finished = evaluator.finish(assignment, {.bias = BiasPer::channel});
   const auto total = [](const std::vector<LossSums>& chunks) {
     LossSums sums;
     for (const auto& chunk : chunks) sums.add(chunk);

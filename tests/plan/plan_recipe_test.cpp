@@ -80,6 +80,7 @@ TEST_CASE("a plan keeps codes that cannot be found again, and with them gives ev
     const Choice& choice = (*plan.choices)[plan.assignment[l]];
     INFO(choice.label);
     CHECK(plan.weight(l)["rounding"] == choice.rounding);
+    CHECK(plan.weight(l)["compensation"] == (choice.bias == BiasCorrection::none ? "none" : "bias"));
     const auto scales = plan.numbers(l, "scale"), zeros = plan.numbers(l, "zero_point"),
                codes = plan.numbers(l, "codes"), columns = plan.numbers(l, "column_scale"),
                kept = plan.numbers(l, "float_columns"), bias = plan.numbers(l, "bias");

@@ -131,6 +131,40 @@ TEST_CASE("activations by channel, by token and with outliers are in the plan an
   CHECK(tensor["scale"].size() == 1);
 }
 
+TEST_CASE("a bias is in the plan with its shape: by channel, or that of the layer's output for one sample") {
+  const Fixture f;
+  const Layer& layer = f.network->layers[0];
+  const auto channels = static_cast<std::size_t>(layer.weight_shape[0]);
+  const Shape sample(layer.output_shape.begin() + 1, layer.output_shape.end());
+  for (const bool by_element : {false, true}) {
+    const std::size_t numbers = by_element ? static_cast<std::size_t>(element_count(sample)) : channels;
+    Plan plan = f.plan();
+    const auto biased = [&](LayerId id, ChoiceId choice) {
+      auto weight = quantized(*f.network, id, (*f.choices)[choice]);
+      if (id == 0)
+        for (std::size_t i = 0; i < numbers; ++i) weight.bias.push_back(static_cast<float>(i));
+      return weight;
+    };
+    plan.layers = plan_layers(*f.network, *f.choices, *f.costs, f.assignment,
+                              {[](SiteId, ChoiceId) { return SiteQuantizer::of(affine_from_range(0, 6, 8, false, false)); },
+                               biased});
+    write_plan(f.dir / "plan.json", plan);
+    const Json weight = Json::parse(read_text(f.dir / "plan.json"))["layers"][0]["weight"];
+    const Shape shape = by_element ? sample : Shape{static_cast<std::int64_t>(channels)};
+    CHECK(weight["bias_shape"] == Json(shape));
+    REQUIRE((numbers > channels) == by_element);
+    if (numbers <= 64) {
+      CHECK(weight["bias"].size() == numbers);
+    } else {
+      const Tensor array = read_npz(f.dir / "plan.npz").at(weight["bias"]["npz"].get<std::string>());
+      CHECK(array.shape() == shape);
+      CHECK(array.values<float>()[numbers - 1] == static_cast<float>(numbers - 1));
+    }
+    CHECK_FALSE(Json::parse(read_text(f.dir / "plan.json"))["layers"][1]["weight"].contains("bias_shape"));
+    CHECK(assignment_of(read_plan(f.dir / "plan.json"), *f.network, *f.choices) == f.assignment);
+  }
+}
+
 TEST_CASE("layers that share a weight have the scales of its first layer, along their own axis") {
   Network network = *Fixture().network;
   network.layers = {network.layers[0], network.layers[1]};

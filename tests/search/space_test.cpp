@@ -282,7 +282,7 @@ TEST_CASE("the space is read strictly, each error at its place") {
   fails("weights: {choices: int4}\n", "weights.choices: must be a list");
   fails("weights: {choices: [int4], rounding: adarond}\n", "weights.rounding: 'adarond' is not a rounding; known: nearest, ");
   fails("weights: {choices: [int4], compensation: gptq}\n",
-        "weights.compensation: 'gptq' is not a compensation; known: none, bias");
+        "weights.compensation: 'gptq' is not a compensation; known: none, bias, analytic");
   fails("weights: {choices: [int4], granularity: row}\n", "weights.granularity: 'row' is not a granularity");
   fails("weights: {choices: [int4], range: max}\n", "weights.range: 'max' is not a range method");
   fails("weights: {choices: [int4], percentile: 99}\n", "weights.percentile: is read only with range: percentile");
