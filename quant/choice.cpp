@@ -31,6 +31,8 @@ constexpr std::array kRangeMethods{
     RangeEntry{"pow2", "the power of two nearest to halfstep's scale (Quark)", RangeMethod::pow2},
     RangeEntry{"pow2_mse", "of that and 2 powers to each side the one with the least squared error (Quark)",
                RangeMethod::pow2_mse},
+    RangeEntry{"fit", "scale and, affine, a zero point between codes of least squared error, in turn with the codes",
+               RangeMethod::fit},
     RangeEntry{"output",
                "of 21 clip ratios 0.3 to 1.0, part after part, the one with the least error of the layer's output",
                RangeMethod::output},
@@ -93,15 +95,17 @@ std::string label_of(const Choice& choice, const FormatEntry& format, const Choi
   if (choice.scale_bits != kScaleBits) label += "+scale" + std::to_string(choice.scale_bits);
   if (choice.gain) label += "+gain";
   if (choice.rounding != kNearest) label.append("+").append(choice.rounding);
+  if (choice.refit) label += "+refit";
   if (choice.awq) label += "+awq";
   if (choice.outliers > 0) label += "+outliers" + shortest(choice.outliers);
-  return choice.bias ? label + "+bias" : label;
+  if (choice.bias == BiasCorrection::none) return label;
+  return label + (choice.bias == BiasCorrection::analytic ? "+bias:analytic" : "+bias");
 }
 
 /// The range methods that a format can take.
 bool takes(const FormatEntry& format, RangeMethod range) {
   using enum RangeMethod;
-  if (format.family == FormatFamily::integer) return range != output || format.bits <= 8;
+  if (format.family == FormatFamily::integer) return (range != output && range != fit) || format.bits <= 8;
   if (format.family == FormatFamily::codebook) return range == wmse || range == absmax;
   if (format.family != FormatFamily::scaled) return range == absmax;
   return range == absmax || range == percentile || range == mse || range == grid || range == lp || range == wmse;
@@ -121,6 +125,12 @@ bool takes_gain(const FormatEntry& format) {
          format.family == ternary_two;
 }
 
+/// Scales of parts that may be any number.
+bool can_refit(const FormatEntry& format, const Choice& choice) {
+  return format.family == FormatFamily::integer && format.bits <= 8 && !is_power_of_two(choice.range) &&
+         choice.granularity.kind != Granularity::Kind::tensor;
+}
+
 /// Rejects words that the format cannot follow.
 void check_format(const ChoiceWords& words, const FormatEntry& format, const Choice& choice) {
   const std::string name(format.name);
@@ -134,6 +144,8 @@ void check_format(const ChoiceWords& words, const FormatEntry& format, const Cho
   if (needs_symmetric(choice.range) && !choice.symmetric) throw InputError("this range method needs symmetric");
   if (words.scale_bits && format.family != FormatFamily::vector) throw InputError("scaleN is for vsint formats");
   if (choice.gain && !takes_gain(format)) throw InputError(name + " has no scale that gain could change");
+  if (choice.refit && !can_refit(format, choice))
+    throw InputError("refit is for integers of at most 8 bits by channel or group, with scales that are no powers of two");
   if (choice.range == RangeMethod::output && choice.gain) throw InputError("range output finds the scales: no gain");
   if (choice.range == RangeMethod::output && choice.granularity.kind == Granularity::Kind::tensor)
     throw InputError("range output is found row by row: it needs channels or groups");
@@ -186,8 +198,8 @@ void check_activation(const ChoiceWords& words, const Choice& choice) {
   if (words.range && choice.granularity.kind == token)
     throw InputError("a token's range is that of its own values, without a range method");
   if (words.range) throw InputError("the observer finds the range of activations");
-  if (choice.gain || choice.awq || choice.bias || words.rounding)
-    throw InputError("gain, rounding, awq and bias are for weights");
+  if (choice.gain || choice.awq || choice.refit || choice.bias != BiasCorrection::none || words.rounding)
+    throw InputError("gain, rounding, refit, awq and bias are for weights");
   if (choice.outliers > 0 && choice.granularity.kind == channel)
     throw InputError("outliers are for granularity tensor and token: each channel has a scale of its own");
 }
@@ -204,7 +216,7 @@ void check(const ChoiceWords& words, const Choice& choice) {
 
 Choice make_float(const ChoiceWords& words) {
   if (words.granularity || words.symmetric || words.narrow || words.range || words.percentile || words.norm ||
-      words.scale_bits || words.gain || words.rounding || words.awq || words.outliers || words.bias)
+      words.scale_bits || words.gain || words.rounding || words.refit || words.awq || words.outliers || words.bias)
     throw InputError("float has no granularity and no modifiers");
   Choice choice;
   choice.label = "float";
@@ -241,7 +253,12 @@ Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, con
   choice.outliers = words.outliers.value_or(0);
   choice.bias = words.bias.value_or(defaults.bias);
   choice.rounding = words.rounding.value_or(takes_rounding(format, defaults.rounding) ? defaults.rounding : kNearest);
-  if (!choice.activation) check_rounding(words, format, choice);
+  if (!choice.activation) {
+    choice.refit = words.refit.value_or(defaults.refit && can_refit(format, choice));
+    check_rounding(words, format, choice);
+  } else {
+    choice.refit = words.refit.value_or(false);
+  }
   if (finds_own_grid(choice)) {
     choice.symmetric = choice.narrow = false;
     choice.range = RangeMethod::minmax;
@@ -262,15 +279,17 @@ std::string_view read_rounding(const Yaml& node) {
   return *name;
 }
 
-bool read_compensation(const Yaml& node) {
+BiasCorrection read_compensation(const Yaml& node) {
   const std::string text = node.text();
-  if (text != "none" && text != "bias") node.fail("'" + text + "' is not a compensation; known: none, bias");
-  return text == "bias";
+  if (text == "none") return BiasCorrection::none;
+  if (text == "bias") return BiasCorrection::empirical;
+  if (text == "analytic") return BiasCorrection::analytic;
+  node.fail("'" + text + "' is not a compensation; known: none, bias, analytic");
 }
 
 ChoiceWords read_map(const Yaml& node) {
   node.only({"format", "granularity", "range", "percentile", "norm", "symmetric", "narrow", "scale_bits", "gain",
-             "rounding", "awq", "outliers", "compensation"});
+             "rounding", "refit", "awq", "outliers", "compensation"});
   const Yaml format = node.at("format");
   ChoiceWords words;
   words.format = format.text();
@@ -284,6 +303,7 @@ ChoiceWords read_map(const Yaml& node) {
   if (const auto value = node.find("scale_bits")) words.scale_bits = static_cast<int>(value->integer_in(2, 10));
   if (const auto value = node.find("gain")) words.gain = value->boolean();
   if (const auto value = node.find("rounding")) words.rounding = read_rounding(*value);
+  if (const auto value = node.find("refit")) words.refit = value->boolean();
   if (const auto value = node.find("awq")) words.awq = value->boolean();
   if (const auto value = node.find("outliers")) words.outliers = value->number_in(0.01, 50);
   if (const auto value = node.find("compensation")) words.bias = read_compensation(*value);
@@ -292,12 +312,14 @@ ChoiceWords read_map(const Yaml& node) {
 
 }  // namespace
 
+bool Choice::has_offsets() const { return finds_own_grid(*this) || (range == RangeMethod::fit && !symmetric); }
+
 bool Choice::needs_data() const {
   if (activation) return false;
   const Rounding* of_integers = rounding_named(rounding);
   const bool rounding_needs = !is_integer() ? rounding != kNearest : of_integers != nullptr && of_integers->needs_gram;
-  return range == RangeMethod::wmse || range == RangeMethod::output || gain || awq || outliers > 0 || bias ||
-         rounding_needs;
+  return range == RangeMethod::wmse || range == RangeMethod::output || gain || refit || awq || outliers > 0 ||
+         bias == BiasCorrection::empirical || rounding_needs;
 }
 
 std::span<const RangeEntry> range_methods() { return kRangeMethods; }
@@ -355,6 +377,7 @@ ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defau
     if (read.narrow && !read.symmetric) value->fail("narrow needs symmetric");
   }
   if (const auto value = map.find("rounding")) read.rounding = read_rounding(*value);
+  if (const auto value = map.find("refit")) read.refit = value->boolean();
   if (const auto value = map.find("compensation")) read.bias = read_compensation(*value);
   return read;
 }

@@ -28,7 +28,15 @@ enum class RangeMethod : std::uint8_t {
   noclip,
   pow2,
   pow2_mse,
+  fit,
   output
+};
+
+/// Compensation: what is added to a layer's bias, so that quantization keeps the mean of its outputs.
+enum class BiasCorrection : std::uint8_t {
+  none,
+  empirical,  ///< from the layer's inputs on calibration data
+  analytic    ///< from the batch normalisations before it, without data (eval/expected_inputs.hpp)
 };
 
 /// What a site may be: `float`, or a recipe = number format + granularity + range + rounding + compensation.
@@ -52,16 +60,19 @@ struct Choice {
   bool gain = false;          ///< each scale times <w, w> / <w', w>: w' keeps its length along w
   // What is done besides (quant/layer_quantizer.hpp):
   std::string_view rounding = "nearest";  ///< a name of roundings() or, not integers, level_roundings()
+  bool refit = false;                     ///< scales once more, by the layer's output, when the codes are found
   bool awq = false;                       ///< input channels with large activations get finer steps
   double outliers = 0;                    ///< per cent of input channels, those of the largest inputs, kept in float16
   bool activation = false;                ///< not of a weight (float is of both)
-  bool bias = false;                      ///< compensation: the bias takes up the mean of the output error
+  BiasCorrection bias = BiasCorrection::none;
 
   bool is_integer() const { return family == FormatFamily::integer; }
+  /// Zero points lie between codes (QuantizedWeight::offsets): of HQQ, and of range fit when affine.
+  bool has_offsets() const;
   /// Needs the inputs of the layer (second moments over the calibration data).
   bool needs_data() const;
-  /// Made once and kept: needs data, or long computing.
-  bool is_prepared() const { return needs_data() || rounding != "nearest"; }
+  /// Made once and kept: needs data, what stands before the layer, or long computing.
+  bool is_prepared() const { return needs_data() || rounding != "nearest" || bias == BiasCorrection::analytic; }
   /// All fields: "int8" of weights (symmetric, channel) is not "int8" of activations (affine, tensor).
   bool operator==(const Choice&) const = default;
 };
@@ -80,7 +91,8 @@ struct ChoiceDefaults {
   RangeMethod range = RangeMethod::mse;
   double percentile = 99.99;
   std::string_view rounding = "nearest";  ///< of the formats that can follow it
-  bool bias = false;
+  bool refit = false;                     ///< likewise
+  BiasCorrection bias = BiasCorrection::none;
   /// Of activations: tensor, channel or token, the range found by an observer or, of a token, its own. Other
   /// granularities, ranges, roundings and compensation are errors.
   bool observed = false;
@@ -89,16 +101,16 @@ struct ChoiceDefaults {
   static ChoiceDefaults activations();  ///< affine, tensor, by the observer
 };
 
-/// The keys granularity, range, percentile, symmetric, narrow, rounding and compensation of a map, over `defaults`;
+/// The keys granularity, range, percentile, symmetric, narrow, rounding, refit and compensation of a map, over `defaults`;
 /// other keys are the caller's.
 ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defaults);
 /// "tensor", "channel", "token" or "group:64".
 Granularity read_granularity(const Yaml& node);
 RangeMethod read_range_method(const Yaml& node);
 
-/// A format, then `:tensor`, `:channel`, `:token` or `:gN`, then modifiers `+affine`, `+symmetric`, `+narrow`, `+gain`,
+/// A format, then `:tensor`, `:channel`, `:token` or `:gN`, then modifiers `+affine`, `+symmetric`, `+narrow`, `+gain`, `+refit`,
 /// `+scaleN`, a range (`+absmax`, `+percentile99.9`, …), a rounding (`+hqq`, `+gptq:actorder`, …), `+awq`,
-/// `+outliersP` and `+bias`, as in "int3:g64+affine+minmax+gptq+bias"; what is not said comes from
+/// `+outliersP`, `+bias` and `+bias:analytic`, as in "int3:g64+affine+minmax+gptq+bias"; what is not said comes from
 /// `defaults`, except that formats other than integers have their own granularity (where the table says so) and range
 /// absmax. The label says only what differs from `defaults_of_kind` (ChoiceDefaults::weights() or activations()) or
 /// from the format's own. Throws InputError "'int9' is not a choice; known: …".

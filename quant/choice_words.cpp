@@ -11,6 +11,7 @@ namespace bitplan {
 namespace {
 
 constexpr int kMaxGroup = 1 << 20;
+constexpr std::string_view kAnalyticBias = "bias:analytic";
 
 template <class T>
 std::optional<T> parse_whole(std::string_view text) {
@@ -79,8 +80,10 @@ void read_modifier(std::string_view word, ChoiceWords& words) {
     return say_once(words.symmetric, word == "symmetric", "affine or symmetric");
   if (word == "narrow") return say_once(words.narrow, true, "narrow");
   if (word == "gain") return say_once(words.gain, true, "gain");
+  if (word == "refit") return say_once(words.refit, true, "refit");
   if (word == "awq") return say_once(words.awq, true, "awq");
-  if (word == "bias") return say_once(words.bias, true, "bias");
+  if (word == "bias") return say_once(words.bias, BiasCorrection::empirical, "bias");
+  if (word == kAnalyticBias) return say_once(words.bias, BiasCorrection::analytic, "bias");
   if (const auto rounding = known_rounding(word)) return say_once(words.rounding, *rounding, "rounding");
   if (const auto* entry = find_range_method(word)) return say_once(words.range, entry->method, "range");
   if (read_range_with_number(word, words)) return;
@@ -94,9 +97,10 @@ void read_modifier(std::string_view word, ChoiceWords& words) {
     if (!share) throw InputError("'" + std::string(word) + "' has no number of per cent, as in outliers1");
     return say_once(words.outliers, checked_outliers(*share), "outliers");
   }
-  throw InputError("'" + std::string(word) +
-                   "' is not a modifier; known: affine, symmetric, narrow, gain, scaleN, awq, outliersP, bias, " +
-                   known(range_methods()) + ", " + known_roundings());
+  throw InputError(
+      "'" + std::string(word) +
+      "' is not a modifier; known: affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, " +
+      known(range_methods()) + ", " + known_roundings());
 }
 
 }  // namespace
@@ -141,9 +145,10 @@ ChoiceWords read_choice_words(std::string_view text) {
     const char kind = text[end];
     const auto begin = end + 1;
     end = text.find_first_of(":+", begin);
-    // Names of roundings may hold a colon.
+    // Names of roundings and bias:analytic hold a colon.
     const auto longer = end == std::string_view::npos ? end : text.find_first_of(":+", end + 1);
-    if (kind == '+' && known_rounding(text.substr(begin, longer - begin))) end = longer;
+    const auto whole = text.substr(begin, longer - begin);
+    if (kind == '+' && (known_rounding(whole) || whole == kAnalyticBias)) end = longer;
     const auto word = text.substr(begin, end == std::string_view::npos ? end : end - begin);
     if (kind == ':')
       read_granularity_word(word, words);

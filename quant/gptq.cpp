@@ -120,6 +120,7 @@ void sweep_tile(const Sweep& sweep, std::int64_t first_row, std::int64_t rows, f
   float rounded_codes[kTile];
   ColumnGrid column_grid;
   for (std::int64_t begin = 0; begin < k; begin += block) {
+    check_stop(sweep.problem);
     const std::int64_t width = std::min(block, k - begin);
     for (std::int64_t r = 0; r < rows; ++r)
       for (std::int64_t c = 0; c < width; ++c)

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-
 #include "quant/rounding_problem.hpp"
 
 namespace bitplan {
@@ -26,15 +24,11 @@ namespace bitplan {
 /// starts from the weights w - d H^-1, which make up for the drift of the inputs best. Rows that end with a
 /// larger output error than nearest rounding on the same grid take nearest rounding.
 struct GptqSettings {
-  struct ScaleZero {
-    float scale = 1, zero_point = 0;
-  };
   double damping = 0.01;  ///< of the mean of G's diagonal; 0 … 10
   std::int64_t block = 128;
   bool activation_order = false;
   std::int64_t group = 0;  ///< of dynamic groups
-  /// The grid of one part, for dynamic groups: pure, called from several threads. Empty: the problem's grid.
-  std::function<ScaleZero(std::span<const float> part)> group_range;
+  FindPart group_range;      ///< the grid of one part, for dynamic groups; empty: the problem's grid
 };
 
 /// problem.gram must be given; with dynamic groups only q_min and q_max of problem.grid are read. Throws InputError for

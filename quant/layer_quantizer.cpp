@@ -11,35 +11,14 @@
 #include "quant/layer_loss.hpp"
 #include "quant/level_roundings.hpp"
 #include "quant/output_range.hpp"
+#include "quant/refit.hpp"
 #include "quant/roundings.hpp"
 #include "quant/smoothquant.hpp"
+#include "quant/weight_range.hpp"
+#include "quant/weight_rows.hpp"
 
 namespace bitplan {
 namespace {
-
-/// The channels of a weight as rows [channels, per_channel], and back.
-template <class T>
-std::vector<T> to_rows(std::span<const T> tensor, const WeightView& view) {
-  std::vector<T> rows;
-  rows.reserve(tensor.size());
-  for (std::int64_t c = 0; c < view.channels; ++c)
-    for (std::int64_t o = 0; o < view.outer; ++o) {
-      const auto run = tensor.subspan(static_cast<std::size_t>((o * view.channels + c) * view.inner),
-                                      static_cast<std::size_t>(view.inner));
-      rows.insert(rows.end(), run.begin(), run.end());
-    }
-  return rows;
-}
-
-template <class T>
-std::vector<T> from_rows(const std::vector<T>& rows, const WeightView& view) {
-  std::vector<T> tensor(rows.size());
-  auto row = rows.begin();
-  for (std::int64_t c = 0; c < view.channels && !rows.empty(); ++c)
-    for (std::int64_t o = 0; o < view.outer; ++o, row += view.inner)
-      std::copy_n(row, view.inner, tensor.begin() + (o * view.channels + c) * view.inner);
-  return tensor;
-}
 
 /// The nearest number of half precision; beyond its range the largest.
 float to_half(float x) {
@@ -60,14 +39,34 @@ void append(QuantizedWeight& all, QuantizedWeight&& part) {
   add(all.salient, part.salient);
 }
 
+/// Moments about the means, E xq xq^T - E xq E xq^T and alike: what is left of an output error when a bias has taken its
+/// mean.
+LayerMoments centred(LayerMoments moments) {
+  const auto width = static_cast<std::size_t>(moments.columns);
+  for (std::size_t g = 0; g < moments.gram.size(); ++g) {
+    const std::vector<float>&mean = moments.mean[g], &other = moments.float_mean[g];
+    const auto take_off = [&](std::vector<float>& matrix, const std::vector<float>& of_columns) {
+      for (std::size_t i = 0; i < matrix.size(); ++i)
+        matrix[i] = static_cast<float>(static_cast<double>(matrix[i]) - static_cast<double>(mean[i / width]) *
+                                                                            static_cast<double>(of_columns[i % width]));
+    };
+    take_off(moments.gram[g], mean);
+    if (!moments.cross.empty()) take_off(moments.cross[g], other);
+    for (std::size_t c = 0; c < width; ++c)  // a constant input, to the last digits
+      moments.gram[g][c * (width + 1)] = std::max(moments.gram[g][c * (width + 1)], 0.0F);
+  }
+  return moments;
+}
+
 /// Quantizes rows, the channels of the layer, group by group of the convolution.
 class LayerQuantizer {
  public:
-  LayerQuantizer(const LayerWeight& weight, const Choice& choice)
+  LayerQuantizer(const LayerWeight& weight, const Choice& choice, bool moments_are_centred)
       : weight_(weight),
         choice_(choice),
         plain_(choice),
         moments_(weight.moments),
+        centred_(moments_are_centred),
         groups_(moments_ ? moments_->groups : 1),
         columns_(weight.view.per_channel()),
         rows_(weight.view.channels / groups_),
@@ -92,8 +91,10 @@ class LayerQuantizer {
     for (const auto c : out.float_columns)
       for (std::size_t i = static_cast<std::size_t>(c); i < rows.size(); i += static_cast<std::size_t>(columns_))
         out.values[i] = to_half(original[i]);
-    if (choice_.bias) out.bias = bias(original, out.values);
+    if (choice_.bias == BiasCorrection::empirical) out.bias = bias(original, out.values);
     finish(out, original);
+    if (choice_.bias == BiasCorrection::analytic)
+      out.bias = mean_difference(weight_.view, weight_.values, out.values, *weight_.expected);
     return out;
   }
 
@@ -153,7 +154,7 @@ class LayerQuantizer {
 
   /// A problem with the group's moments and no grid yet.
   RoundingProblem problem(std::span<const float> rows, std::int64_t group) const {
-    RoundingProblem problem{rows_, columns_, rows, {}, {}, {}, weight_.threads};
+    RoundingProblem problem{rows_, columns_, rows, {}, {}, {}, weight_.threads, weight_.stop};
     const auto g = static_cast<std::size_t>(group);
     if (moments_ == nullptr) return problem;
     problem.gram = moments_->gram[g];
@@ -204,6 +205,9 @@ class LayerQuantizer {
         for (const auto column : float_columns)
           for (std::size_t i = 0, c = static_cast<std::size_t>(column); i < width; ++i)
             matrix[i * width + c] = matrix[c * width + i] = 0;
+    for (auto* means : {&others.mean, &others.float_mean})
+      for (auto& mean : *means)
+        for (const auto column : float_columns) mean[static_cast<std::size_t>(column)] = 0;
     copy.moments_ = &others;
     return copy;
   }
@@ -219,6 +223,9 @@ class LayerQuantizer {
     };
     for (auto& matrix : moved.gram) divide(matrix);
     for (auto& matrix : moved.cross) divide(matrix);
+    for (auto* means : {&moved.mean, &moved.float_mean})
+      for (auto& mean : *means)
+        for (std::size_t c = 0; c < mean.size(); ++c) mean[c] /= scales[c];
     copy.moments_ = &moved;
     return copy;
   }
@@ -247,9 +254,10 @@ class LayerQuantizer {
                        QuantizedWeight gained) const {
     if (choice_.gain) take_better(rows, plain, gained);
     if (choice_.range == RangeMethod::output && !rows.empty())
-      plain = solve(rows, plain, Rounding::Grid::scales, range_by_output);
+      plain = range_on_outputs(rows, plain);
     if (choice_.rounding != roundings().front().name && !rows.empty())
       plain = choice_.is_integer() ? round(rows, plain) : round_levels(rows);
+    if (choice_.refit && !rows.empty()) plain = refitted(rows, plain);
     append(out, std::move(plain));
   }
 
@@ -280,6 +288,7 @@ class LayerQuantizer {
       copy(base.codes, other.codes, static_cast<std::size_t>(columns_));
       copy(base.scales, other.scales, parts);
       copy(base.zero_points, other.zero_points, parts);
+      copy(base.offsets, other.offsets, parts);
       copy(base.code_book, other.code_book, other.code_book.size() / before.size());
     }
   }
@@ -299,46 +308,78 @@ class LayerQuantizer {
     for (std::int64_t i = 0; i < rows_ * grid.groups; ++i) {
       const auto part = static_cast<std::size_t>(tensor ? 0 : group * rows_ * grid.groups + i);
       grid.scales.push_back(start.scales[part]);
-      grid.zero_points.push_back(start.zero_points.empty() ? 0.0F : static_cast<float>(start.zero_points[part]));
+      if (!start.offsets.empty())
+        grid.zero_points.push_back(start.offsets[part]);
+      else
+        grid.zero_points.push_back(start.zero_points.empty() ? 0.0F : static_cast<float>(start.zero_points[part]));
     }
     return grid;
   }
 
   QuantizedWeight round(const std::vector<float>& rows, const QuantizedWeight& start) const {
-    return solve(rows, start, rounding_->grid, [this](RoundingProblem asked) {
+    return solve(rows, start, [this](RoundingProblem& asked, const RoundingProblem& judged, std::int64_t) {
       if (!rounding_->needs_gram) asked.gram = asked.cross = {};
-      return round_with(*rounding_, asked);
+      if (choice_.granularity.kind == Granularity::Kind::group && finds_parts_alone(choice_.range))
+        asked.find_part = [this](std::span<const float> part) {
+          const FitGrid grid = part_grid(part, plain_);
+          return ScaleZero{grid.scale, grid.zero};
+        };
+      RoundedWeight rounded = round_with(*rounding_, asked);
+      const bool comparable = rounding_->grid != Rounding::Grid::zero_points && !judged.gram.empty();
+      return comparable ? accepted(judged, std::move(rounded)) : rounded;
     });
   }
 
-  /// Codes by a method that gets each group's problem with shrunk moments; rows are accepted on the true ones, except
-  /// of methods with zero points of their own, which nearest rounding's grid cannot be compared with.
+  QuantizedWeight range_on_outputs(const std::vector<float>& rows, const QuantizedWeight& start) const {
+    return solve(rows, start, [](const RoundingProblem& asked, const RoundingProblem& judged, std::int64_t) {
+      return accepted(judged, range_by_output(asked));
+    });
+  }
+
+  QuantizedWeight refitted(const std::vector<float>& rows, const QuantizedWeight& start) const {
+    return solve(rows, start, [&](const RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
+      const std::size_t size = asked.weights.size(), first = static_cast<std::size_t>(g) * size;
+      const auto of = [&](const auto& all) {
+        return std::vector(all.begin() + static_cast<std::ptrdiff_t>(first),
+                           all.begin() + static_cast<std::ptrdiff_t>(first + size));
+      };
+      const RoundedWeight before{of(start.codes), judged.grid, of(start.values), 0, 0};
+      return better_rows(judged, before, refit(asked, before));
+    });
+  }
+
+  RoundedWeight refit(const RoundingProblem& problem, const RoundedWeight& before) const {
+    if (!choice_.has_offsets()) return refit_scales(problem, before);
+    const bool any = choice_.range != RangeMethod::fit;  // HQQ's are stored with 32 bits
+    const FitCodes codes = FitCodes::of(choice_.bits, false, false);
+    return refit_zero_points(problem, before,
+                             [=](double zero) { return any ? static_cast<float>(zero) : codes.storable(zero); });
+  }
+
+  /// Codes by a method that gets each group's problem with shrunk moments, and with the true ones to judge by.
   template <class Method>
-  QuantizedWeight solve(const std::vector<float>& rows, const QuantizedWeight& start, Rounding::Grid grid,
-                        const Method& method) const {
+  QuantizedWeight solve(const std::vector<float>& rows, const QuantizedWeight& start, const Method& method) const {
     QuantizedWeight out;
     const bool tensor = choice_.granularity.kind == Granularity::Kind::tensor;
     for (std::int64_t g = 0; g < groups_; ++g) {
-      RoundingProblem asked = problem(of_group(rows, g), g);
-      asked.grid = grid_of(start, g);
-      const std::vector<float> shrunk = shrunk_gram(asked.gram, asked.gram),
-                               crossed = shrunk_gram(asked.cross, asked.gram);
-      const std::span<const float> gram = asked.gram, cross = asked.cross;
-      asked.gram = shrunk, asked.cross = crossed;
-      RoundedWeight rounded = method(asked);
+      RoundingProblem judged = problem(of_group(rows, g), g);
+      judged.grid = grid_of(start, g);
+      RoundingProblem asked = judged;
+      const auto at = static_cast<std::size_t>(g);
+      const std::vector<float> gram = shrunk(judged.gram, at), cross = shrunk(judged.cross, at);
       asked.gram = gram, asked.cross = cross;
-      if (!gram.empty() && grid != Rounding::Grid::zero_points) rounded = accepted(asked, std::move(rounded));
+      RoundedWeight rounded = method(asked, judged, g);
       QuantizedWeight part;
       part.codes = std::move(rounded.codes);
       part.values = std::move(rounded.values);
       if (!tensor) part.scales = std::move(rounded.grid.scales);
-      if (grid == Rounding::Grid::zero_points)
+      if (choice_.has_offsets() && !tensor)
         part.offsets = std::move(rounded.grid.zero_points);
       else if (!tensor)
         for (const float z : rounded.grid.zero_points) part.zero_points.push_back(static_cast<std::int32_t>(z));
       append(out, std::move(part));
     }
-    if (tensor) out.scales = start.scales, out.zero_points = start.zero_points;
+    if (tensor) out.scales = start.scales, out.zero_points = start.zero_points, out.offsets = start.offsets;
     return out;
   }
 
@@ -374,14 +415,22 @@ class LayerQuantizer {
     return std::min(static_cast<double>(columns_) / positions, 1.0);
   }
 
-  /// G or C and what is added to both: the drift stays.
-  std::vector<float> shrunk_gram(std::span<const float> moments, std::span<const float> gram) const {
+  /// G or C of a group and what is added to both: the drift stays. Of moments about the means the share is that of the
+  /// moments about 0, and a mean that few positions have given is trusted as little.
+  std::vector<float> shrunk(std::span<const float> moments, std::size_t group) const {
     std::vector<float> out(moments.begin(), moments.end());
     if (moments.empty()) return out;
     const auto width = static_cast<std::size_t>(columns_);
-    double mean = 0;
-    for (std::size_t c = 0; c < width; ++c) mean += gram[c * (width + 1)] / static_cast<double>(columns_);
-    for (std::size_t c = 0; c < width; ++c) out[c * (width + 1)] += static_cast<float>(share() * mean);
+    const std::vector<float>&gram = moments_->gram[group], &mean = moments_->mean[group];
+    const std::vector<float>& other = moments.data() == gram.data() ? mean : moments_->float_mean[group];
+    double energy = 0;
+    for (std::size_t c = 0; c < width; ++c) {
+      const double square = centred_ ? static_cast<double>(mean[c]) * static_cast<double>(mean[c]) : 0;
+      energy += (static_cast<double>(gram[c * (width + 1)]) + square) / static_cast<double>(columns_);
+    }
+    for (std::size_t i = 0; i < out.size() && centred_; ++i)
+      out[i] += static_cast<float>(share()) * mean[i / width] * other[i % width];
+    for (std::size_t c = 0; c < width; ++c) out[c * (width + 1)] += static_cast<float>(share() * energy);
     return out;
   }
 
@@ -400,18 +449,12 @@ class LayerQuantizer {
   const Choice& choice_;
   Choice plain_;  ///< without gain
   const LayerMoments* moments_;
+  bool centred_ = false;                  ///< moments are about the means
   std::int64_t groups_, columns_, rows_;  ///< rows of a group
   const Rounding* rounding_;              ///< of integers
 };
 
 }  // namespace
-
-std::size_t LayerMoments::bytes() const {
-  std::size_t floats = 0;
-  for (const auto* matrices : {&gram, &cross, &mean, &float_mean, &abs_mean, &abs_max})
-    for (const auto& matrix : *matrices) floats += matrix.size();
-  return floats * sizeof(float);
-}
 
 QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice) {
   if (!choice.is_prepared() || choice.is_float || weight.values.empty()) {
@@ -420,39 +463,20 @@ QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice) 
   }
   if (choice.needs_data() && weight.moments == nullptr)
     throw InputError("choice '" + choice.label + "' needs the layer's inputs");
+  if (choice.bias == BiasCorrection::analytic && weight.expected == nullptr)
+    throw InputError("choice '" + choice.label +
+                     "' needs the means that batch normalisations give the layer's inputs: it exists for layers of a "
+                     "network; +bias takes the means from data");
+  assert(weight.expected == nullptr || std::ssize(*weight.expected) % weight.view.per_channel() == 0);
   assert(weight.moments == nullptr ||
          (weight.moments->columns == weight.view.per_channel() && weight.view.channels % weight.moments->groups == 0));
-  return LayerQuantizer(weight, choice).run();
-}
-
-std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
-                                   std::span<const float> values, const LayerMoments& moments) {
-  const std::vector<float> from = to_rows(weights, view), to = to_rows(values, view);
-  const std::size_t size = from.size() / static_cast<std::size_t>(moments.groups);
-  std::vector<float> out;
-  for (std::size_t g = 0; g < static_cast<std::size_t>(moments.groups); ++g) {
-    const auto part = bias_correction(std::span(from).subspan(g * size, size), std::span(to).subspan(g * size, size),
-                                      moments.float_mean[g], moments.mean[g]);
-    out.insert(out.end(), part.begin(), part.end());
-  }
-  return out;
-}
-
-double output_error(const LayerWeight& weight, std::span<const float> values, bool with_bias) {
-  const LayerMoments& moments = *weight.moments;
-  const std::vector<float> from = to_rows(weight.values, weight.view), to = to_rows(values, weight.view);
-  const auto columns = static_cast<std::size_t>(moments.columns);
-  const std::size_t size = from.size() / static_cast<std::size_t>(moments.groups);
-  double sum = 0;
-  for (std::size_t g = 0; g < static_cast<std::size_t>(moments.groups) && size > 0; ++g) {
-    const auto w = std::span(from).subspan(g * size, size), q = std::span(to).subspan(g * size, size);
-    RoundingProblem problem{
-        static_cast<std::int64_t>(size / columns), moments.columns, w, {}, moments.gram[g], {}, weight.threads};
-    if (!moments.cross.empty()) problem.cross = moments.cross[g];
-    sum += LayerLoss(problem).of(q);
-    if (with_bias) sum -= corrected_error(bias_correction(w, q, moments.float_mean[g], moments.mean[g]));
-  }
-  return sum;
+  const bool bias_takes_mean =
+      choice.bias == BiasCorrection::empirical && choice.is_integer() && choice.range != RangeMethod::wmse;
+  if (!bias_takes_mean) return LayerQuantizer(weight, choice, false).run();
+  const LayerMoments about_mean = centred(*weight.moments);
+  LayerWeight seen = weight;
+  seen.moments = &about_mean;
+  return LayerQuantizer(seen, choice, true).run();
 }
 
 }  // namespace bitplan

@@ -1,19 +1,9 @@
 #pragma once
 
-#include <span>
-
-#include "quant/input_moments.hpp"
+#include "quant/layer_error.hpp"
 #include "quant/weight_quantizer.hpp"
 
 namespace bitplan {
-
-/// A layer's weight and what is known of its inputs.
-struct LayerWeight {
-  std::span<const float> values;
-  WeightView view;
-  const LayerMoments* moments = nullptr;  ///< null: nothing
-  int threads = 0;                        ///< results do not depend on it
-};
 
 /// Quantizes a weight by every part of its choice, in this order:
 ///
@@ -28,23 +18,15 @@ struct LayerWeight {
 ///   4. rounding    roundings.hpp and, not integers, level_roundings.hpp, on the layer's moments. The fewer positions,
 ///                  the less second moments tell signal from noise: for the method's use G + min(1, k / positions)
 ///                  mean(diag G) I stands for G (docs/roundings.md). Grouped convolutions: each group by itself.
-///   5. bias        b = E (w . x - w' . xq) by channel (bias_correction.hpp)
+///   5. bias        b = E (w . x - w' . xq) by channel (bias_correction.hpp), or, analytic, (w - w') . expected
 ///
 /// Steps 2 to 4 are accepted by the layer's output error L on the calibration data (rounding_problem.hpp, the true G):
-/// awq by the whole layer, gain and rounding row by row. The bias never raises it. hqq looks at no data, so that it
-/// gives the same weight with a bias and without: it is not accepted by L. To steps 2 to 4 the inputs of columns in
-/// float are 0, so that nothing is made up for by weights that are not kept.
+/// awq by the whole layer, gain and rounding row by row. The bias never raises it; the analytic one, which sees no data,
+/// may. hqq looks at no data, so that it gives the same weight with a bias and without: it is not accepted by L. To
+/// steps 2 to 4 the inputs of columns in float are 0, so that nothing is made up for by weights that are not kept.
 ///
 /// Cost: that of the rounding; 11 quantizations and n k^2 for awq. Throws InputError as quantize_weight and the
-/// rounding do, and when a choice that needs data has no moments.
+/// rounding do, and when a choice that needs data has no moments or one with an analytic bias no expected inputs.
 QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice);
-
-/// E (w . x - w' . xq) by channel, of a weight's values and others in the same order: bias_correction of each group.
-std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
-                                   std::span<const float> values, const LayerMoments& moments);
-
-/// The mean squared output error summed over channels, of values in the weight's own order: L of rounding_problem.hpp,
-/// after the bias. moments must be given.
-double output_error(const LayerWeight& weight, std::span<const float> values, bool with_bias);
 
 }  // namespace bitplan

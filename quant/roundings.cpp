@@ -21,7 +21,14 @@ RoundedWeight nearest(const RoundingProblem& problem) {
   return accepted(problem, round_nearest(problem));
 }
 
-RoundedWeight gptq(const RoundingProblem& problem) { return round_gptq(problem); }
+RoundedWeight gptq(const RoundingProblem& problem) {
+  GptqSettings settings;
+  if (problem.find_part && problem.grid.groups > 1) {
+    settings.group = std::ranges::count(problem.grid.group_of, 0);
+    settings.group_range = problem.find_part;
+  }
+  return round_gptq(problem, settings);
+}
 RoundedWeight adaround(const RoundingProblem& problem) { return round_adaround(problem); }
 RoundedWeight flexround(const RoundingProblem& problem) { return round_flexround(problem); }
 RoundedWeight signround(const RoundingProblem& problem) { return round_signround(problem); }
@@ -49,7 +56,7 @@ constexpr std::array kRoundings{
     Rounding{"hqq:legacy", "half-quadratic zero points as the package hqq has them", false, zero_points,
              round_hqq_legacy},
     Rounding{"descent", "coordinate descent on the layer's output error (QuantEase)", true, kept, round_descent},
-    Rounding{"gptq", "column by column, errors made up for by later columns", true, kept, gptq},
+    Rounding{"gptq", "column by column, errors made up for by later columns; groups get their scales on the way", true, kept, gptq},
     Rounding{"gptq:actorder", "gptq, columns with large inputs first", true, kept, gptq_by_activation},
     Rounding{"gptq:descent", "gptq:actorder, then coordinate descent", true, kept, gptq_then_descent},
     Rounding{"adaround", "up or down, learned with a rectified sigmoid", true, kept, adaround},

@@ -7,7 +7,6 @@
 #include "core/error.hpp"
 #include "quant/affine.hpp"
 #include "quant/level_roundings.hpp"
-#include "quant/roundings.hpp"
 #include "quant/value_range.hpp"
 #include "quant/weight_format.hpp"
 #include "quant/weight_range.hpp"
@@ -135,6 +134,10 @@ class RowQuantizer {
     for (std::size_t begin = 0; begin < row.size(); begin += static_cast<std::size_t>(parts_.run)) {
       const std::size_t n = std::min(static_cast<std::size_t>(parts_.run), row.size() - begin);
       const std::span part = row.subspan(begin, n);
+      if (choice_.has_offsets()) {
+        between_codes(part, codes.subspan(begin, n));
+        continue;
+      }
       const Affine q =
           weight_quantizer(part, choice_, importance_.empty() ? importance_ : importance_.subspan(begin, n));
       if (choice_.gain) before_.assign(part.begin(), part.end());
@@ -143,6 +146,18 @@ class RowQuantizer {
       finish(q.scale, part, [&](std::size_t i) { return static_cast<float>(codes[begin + i] - q.zero_point); });
       out_.zero_points.push_back(q.zero_point);
     }
+  }
+
+  /// Range fit, affine.
+  void between_codes(std::span<float> part, std::span<std::int16_t> codes) {
+    const FitGrid grid = part_grid(part, choice_);
+    if (choice_.gain) before_.assign(part.begin(), part.end());
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      codes[i] = static_cast<std::int16_t>(fit_code(grid, part[i]));
+      part[i] = grid.scale * (static_cast<float>(codes[i]) - grid.zero);
+    }
+    finish(grid.scale, part, [&](std::size_t i) { return static_cast<float>(codes[i]) - grid.zero; });
+    out_.offsets.push_back(grid.zero);
   }
 
   /// Notes the scale, with the gain where it is asked for: before_ holds the weights, level_of(i) is value i in steps.
@@ -243,7 +258,7 @@ namespace {
 std::int64_t besides_bits(const WeightView& view, const Choice& choice) {
   std::int64_t bits = float_columns(view, choice) * (view.channels * (kHalfBits - choice.bits) + kIndexBits);
   if (choice.awq && view.groups == 1) bits += view.per_channel() * kScaleBits;
-  if (choice.bias) bits += view.channels * kScaleBits;
+  if (choice.bias != BiasCorrection::none) bits += view.channels * kScaleBits;
   return bits;
 }
 
@@ -254,9 +269,7 @@ std::int64_t plain_bits(const WeightView& view, const Choice& choice) {
     return code_bits(view, choice) +
            weight_format(choice).overhead_bits({parts.view.channels, parts.view.per_channel(), parts.run}, choice);
   const bool power_of_two = choice.range == RangeMethod::pow2 || choice.range == RangeMethod::pow2_mse;
-  const Rounding* rounding = rounding_named(choice.rounding);
-  const bool between_codes = rounding != nullptr && rounding->grid == Rounding::Grid::zero_points;
-  const std::int64_t zero_bits = choice.symmetric ? 0 : between_codes ? kOffsetBits : kZeroPointBits;
+  const std::int64_t zero_bits = choice.symmetric ? 0 : !choice.has_offsets() || choice.range == RangeMethod::fit ? kZeroPointBits : kOffsetBits;
   return code_bits(view, choice) + parts.count() * ((power_of_two ? kPowerOfTwoBits : kScaleBits) + zero_bits);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -44,8 +45,8 @@ Affine quantizer(Range range, const Choice& choice) {
 /// The symmetric quantizer of scale s; zeros alone give scale 1.
 Affine of_scale(double scale, const Choice& choice) {
   Affine q = affine_from_range(0, 0, choice.bits, true, choice.narrow);
-  using Limits = std::numeric_limits<float>;
-  if (scale > 0) q.scale = static_cast<float>(std::clamp<double>(scale, Limits::min(), Limits::max()));
+  const double least = std::numeric_limits<float>::min(), most = largest_scale(-q.q_min);
+  if (scale > 0) q.scale = static_cast<float>(std::clamp(scale, least, most));
   return q;
 }
 
@@ -76,6 +77,15 @@ Affine pow2_quantizer(std::span<const float> part, const Choice& choice) {
 }
 
 }  // namespace
+
+FitGrid part_grid(std::span<const float> part, const Choice& choice, std::span<const float> importance) {
+  if (choice.range == RangeMethod::fit)
+    return fit_range(part, FitCodes::of(choice.bits, choice.symmetric, choice.narrow));
+  const Affine q = weight_quantizer(part, choice, importance);
+  return {q.scale, static_cast<float>(q.zero_point), q.q_min, q.q_max};
+}
+
+bool finds_parts_alone(RangeMethod range) { return range != RangeMethod::wmse && range != RangeMethod::output; }
 
 float percentile_absmax(std::span<const float> part, double percentile) {
   const std::int64_t inside = values_inside(static_cast<std::int64_t>(part.size()), percentile);
@@ -108,6 +118,9 @@ Affine weight_quantizer(std::span<const float> part, const Choice& choice, std::
       return of_scale(half_step_scale(part, choice.narrow, choice.bits), choice);
     case RangeMethod::noclip:
       return noclip_quantizer(part, choice);
+    case RangeMethod::fit:
+      assert(choice.symmetric);
+      return of_scale(static_cast<double>(part_grid(part, choice).scale), choice);
     case RangeMethod::pow2:
     case RangeMethod::pow2_mse:
       break;

@@ -4,6 +4,7 @@
 
 #include "quant/affine.hpp"
 #include "quant/choice.hpp"
+#include "quant/fit_range.hpp"
 
 namespace bitplan {
 
@@ -22,11 +23,17 @@ namespace bitplan {
 ///   noclip      s = max(max w / q_max, min w / q_min): torchao SYMMETRIC_NO_CLIPPING_ERR
 ///   pow2        s = 2^rint(log2(max |w| / ((2^b - 1) / 2))): Quark PowOf2MinMax; rounded, so it may clip
 ///   pow2_mse    of that s times 4, 2, 1, 1/2, 1/4 the first with the least squared error: Quark PowOf2MinMSE
+///   fit         symmetric: fit_range.hpp; affine, its zero point lies between codes: see part_grid
 ///   output      as minmax: quant/output_range.hpp goes on from absmax or minmax
 ///
 /// All values must be finite; zeros alone give scale 1. O(n), percentile O(n log n) at worst, mse O(100 n).
 /// importance: of each value, for wmse.
 Affine weight_quantizer(std::span<const float> part, const Choice& choice, std::span<const float> importance = {});
+
+/// The same with the zero point as a number: range fit's may lie between codes.
+FitGrid part_grid(std::span<const float> part, const Choice& choice, std::span<const float> importance = {});
+/// Whether the range of a part depends on its weights alone.
+bool finds_parts_alone(RangeMethod range);
 
 /// The ceil(n p / 100)-th smallest |w|.
 float percentile_absmax(std::span<const float> part, double percentile);

@@ -6,6 +6,7 @@
 #include "quant/choice.hpp"
 #include "quant/level_roundings.hpp"
 #include "quant/roundings.hpp"
+#include "quant/weight_quantizer.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 
@@ -79,16 +80,19 @@ TEST_CASE("all combinations of what stands besides a format have labels that par
     for (const std::string rounding : {"", "+gptq", "+gptq:actorder"})
       for (const std::string awq : {"", "+awq"})
         for (const std::string outliers : {"", "+outliers1", "+outliers12.5", "+outliers50", "+outliers1e-05"})
-          for (const std::string bias : {"", "+bias"}) {
+          for (const std::string bias : {"", "+bias", "+bias:analytic"}) {
             const std::string label = format + rounding + awq + outliers + bias;
             INFO(label);
             const Choice choice = weight_choice(label);
             CHECK(choice.label == label);
             CHECK(weight_choice(choice.label) == choice);
             CHECK(choice.awq == !awq.empty());
-            CHECK(choice.bias == !bias.empty());
+            CHECK(choice.bias == (bias.empty()     ? BiasCorrection::none
+                                  : bias == "+bias" ? BiasCorrection::empirical
+                                                    : BiasCorrection::analytic));
             CHECK((choice.outliers > 0) == !outliers.empty());
-            CHECK(choice.needs_data() == (label != format || label.ends_with("wmse")));
+            const std::string analytic = format + "+bias:analytic";
+            CHECK(choice.needs_data() == ((label != format && label != analytic) || format.ends_with("wmse")));
           }
 }
 
@@ -122,6 +126,23 @@ TEST_CASE("a choice is prepared when it needs data or long computing") {
   }
 }
 
+TEST_CASE("an analytic bias needs no data, is prepared, and stands in texts and maps") {
+  const Choice choice = weight_choice("int4+bias:analytic");
+  CHECK(choice.bias == BiasCorrection::analytic);
+  CHECK_FALSE(choice.needs_data());
+  CHECK(choice.is_prepared());
+  CHECK(weight_choice("int4+bias:analytic:g32").label == "int4:g32+bias:analytic");
+  CHECK(weight_choice("int4+bias:g32").label == "int4:g32+bias");
+  CHECK(weight_choice("int4+bias:analytic+gptq").label == "int4+gptq+bias:analytic");
+  CHECK(from_yaml("{format: int4, compensation: analytic}") == choice);
+  const ChoiceDefaults defaults = defaults_from("{compensation: analytic}");
+  CHECK(parse_choice("int4", defaults, kWeights) == choice);
+  CHECK(parse_choice("int4+bias", defaults, kWeights) == weight_choice("int4+bias"));
+  CHECK(from_yaml("{format: int4, compensation: none}", defaults) == weight_choice("int4"));
+  const WeightView view{1, 6, 10};
+  CHECK(stored_bits(view, choice) == stored_bits(view, weight_choice("int4")) + 6 * 32);
+}
+
 TEST_CASE("words about rounding that cannot be followed are errors") {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"int16+gptq", "rounding gptq is for int1, int2, int3, int4, int5, int6, int7, int8"},
@@ -142,6 +163,9 @@ TEST_CASE("words about rounding that cannot be followed are errors") {
       {"int4+nearest+gptq", "rounding is said twice"},
       {"int4+awq+awq", "awq is said twice"},
       {"int4+bias+bias", "bias is said twice"},
+      {"int4+bias+bias:analytic", "bias is said twice"},
+      {"int4+bias:data", "'data' is not a granularity"},
+      {"float+bias:analytic", "float has no granularity and no modifiers"},
       {"int4+outliers1+outliers2", "outliers is said twice"},
       {"int4+outliers", "'outliers' has no number of per cent, as in outliers1"},
       {"int4+outliersx", "'outliersx' has no number of per cent, as in outliers1"},
@@ -165,7 +189,7 @@ TEST_CASE("words about rounding that cannot be followed are errors") {
 
 TEST_CASE("roundings are not for activations") {
   const ChoiceDefaults kind = ChoiceDefaults::activations();
-  for (const std::string text : {"int8+gptq", "int8+hqq", "int8+awq", "int8+bias", "int8+signround", "int8+nearest"})
+  for (const std::string text : {"int8+gptq", "int8+hqq", "int8+awq", "int8+bias", "int8+bias:analytic", "int8+signround", "int8+nearest"})
     CHECK_THROWS_WITH(parse_choice(text, kind, kind),
                       Contains("'" + text + "' is not a choice: ") && EndsWith("for weights"));
 }
@@ -185,7 +209,7 @@ TEST_CASE("a wrong rounding, share or compensation in YAML is an error with its 
                     "hqq:alternating, hqq:legacy, descent, gptq, gptq:actorder, gptq:descent, adaround, flexround, "
                     "signround, trained, billm");
   CHECK_THROWS_WITH(from_yaml("{format: int4, compensation: biases}"),
-                    "t.yaml:1:38: choice.compensation: 'biases' is not a compensation; known: none, bias");
+                    "t.yaml:1:38: choice.compensation: 'biases' is not a compensation; known: none, bias, analytic");
   CHECK_THROWS_WITH(from_yaml("{format: int4, outliers: 0}"), Contains("choice.outliers: must be from 0.01 to 50"));
   CHECK_THROWS_WITH(from_yaml("{format: int4, outliers: 51}"), Contains("choice.outliers: must be from 0.01 to 50"));
   CHECK_THROWS_WITH(from_yaml("{format: int4, awq: 3}"), Contains("choice.awq: "));
@@ -198,7 +222,7 @@ TEST_CASE("a wrong rounding, share or compensation in YAML is an error with its 
   CHECK_THROWS_WITH(defaults_from("{rounding: gpt}"),
                     Contains("t.yaml:1:12: rounding: 'gpt' is not a rounding; known: "));
   CHECK_THROWS_WITH(defaults_from("{compensation: yes}"),
-                    "t.yaml:1:16: compensation: 'yes' is not a compensation; known: none, bias");
+                    "t.yaml:1:16: compensation: 'yes' is not a compensation; known: none, bias, analytic");
 }
 
 TEST_CASE("rounding and compensation of an experiment are those of choices that say nothing and can follow them") {

@@ -42,7 +42,7 @@ TEST_CASE("activations are float or integers of 2 to 8 bits") {
     else
       CHECK_THROWS_WITH(activation(name), "'" + name + "' is not a choice: activations are integers of 2 to 8 bits");
   }
-  CHECK_THROWS_WITH(activation("int8+gain"), "'int8+gain' is not a choice: gain, rounding, awq and bias are for weights");
+  CHECK_THROWS_WITH(activation("int8+gain"), "'int8+gain' is not a choice: gain, rounding, refit, awq and bias are for weights");
 }
 
 TEST_CASE("formats other than integers have their own granularity and no clipping unless said otherwise") {
@@ -181,8 +181,8 @@ TEST_CASE("an unknown format is an error that lists the known ones") {
 TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
   const auto error = [](const std::string& text) { return "'" + text + "' is not a choice: "; };
   const std::string modifiers =
-      "known: affine, symmetric, narrow, gain, scaleN, awq, outliersP, bias, absmax, minmax, percentile, mse, grid, lp, "
-      "wmse, octav, halfstep, noclip, pow2, pow2_mse, output, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
+      "known: affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, absmax, minmax, percentile, mse, grid, lp, "
+      "wmse, octav, halfstep, noclip, pow2, pow2_mse, fit, output, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
       "gptq, gptq:actorder, gptq:descent, adaround, flexround, signround, trained, billm";
   CHECK_THROWS_WITH(weight("int4+hq"), error("int4+hq") + "'hq' is not a modifier; " + modifiers);
   CHECK_THROWS_WITH(weight("int4+"), error("int4+") + "'' is not a modifier; " + modifiers);
@@ -233,7 +233,7 @@ TEST_CASE("activations have the range of their observer or their own: other word
   CHECK_THROWS_WITH(activation("int8:token+mse"),
                     "'int8:token+mse' is not a choice: a token's range is that of its own values, without a range method");
   CHECK_THROWS_WITH(activation("int8:token+bias"),
-                    "'int8:token+bias' is not a choice: gain, rounding, awq and bias are for weights");
+                    "'int8:token+bias' is not a choice: gain, rounding, refit, awq and bias are for weights");
   CHECK_THROWS_WITH(weight("int8:token"), "'int8:token' is not a choice: granularity token is for activations");
   CHECK_THROWS_WITH(activation("int8+minmax"),
                     "'int8+minmax' is not a choice: the observer finds the range of activations");
@@ -277,7 +277,7 @@ TEST_CASE("a wrong choice in YAML is an error with its place") {
   CHECK_THROWS_WITH(
       from_yaml("{format: int4, range: max}"),
       "t.yaml:1:31: choice.range: 'max' is not a range method; known: absmax, minmax, percentile, mse, grid, "
-      "lp, wmse, octav, halfstep, noclip, pow2, pow2_mse, output");
+      "lp, wmse, octav, halfstep, noclip, pow2, pow2_mse, fit, output");
   CHECK_THROWS_WITH(from_yaml("{format: int4, percentile: 99}"),
                     "t.yaml:1:9: choice: percentile needs range percentile");
   CHECK_THROWS_WITH(from_yaml("{format: int4, symmetric: false, narrow: true}"),

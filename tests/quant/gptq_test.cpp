@@ -119,7 +119,7 @@ TEST_CASE("dynamic groups find their scale from weights that earlier blocks have
   settings.group_range = [](std::span<const float> part) {
     float most = 0;
     for (const float w : part) most = std::max(most, std::abs(w));
-    return GptqSettings::ScaleZero{most / 3, 0};
+    return ScaleZero{most / 3, 0};
   };
   const RoundedWeight out = round_gptq(small.problem, settings);
   CHECK(out.grid.groups == 3);

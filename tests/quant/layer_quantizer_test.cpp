@@ -119,7 +119,8 @@ TEST_CASE("every rounding of integers: no output error above nearest rounding's,
         CHECK(ours.stored_bits == stored_bits(layer.view, *choice));
         check_values_are_those_of_codes(layer, *choice, ours);
         if (looks_at_data(*choice)) CHECK(layer.error(ours.values) <= layer.error(nearest.values) * (1 + 1e-5));
-        if (rounding.grid == Rounding::Grid::kept) CHECK(same_bits(ours.scales, nearest.scales));
+        const bool moves_groups = rounding.name == "gptq" && choice->granularity.kind == Granularity::Kind::group;
+        if (rounding.grid == Rounding::Grid::kept && !moves_groups) CHECK(same_bits(ours.scales, nearest.scales));
       }
   CHECK(taken > 200);
 }
@@ -390,7 +391,8 @@ TEST_CASE("one sample, inputs of 0 and dead columns give finite weights that are
           CHECK(all_finite(ours.column_scales));
           CHECK(std::isfinite(ours.mse));
           if (besides == "+bias" && looks_at_data(*choice))
-            CHECK(layer.error(ours.values) <= layer.error(layer.as(with_nearest(*choice)).values) * (1 + 1e-5) + 1e-6);
+            CHECK(layer.error(ours.values, choice->is_integer()) <=
+                  layer.error(layer.as(with_nearest(*choice)).values, choice->is_integer()) * (1 + 1e-5) + 1e-6);
         }
 }
 

@@ -23,22 +23,29 @@ TEST_CASE("bias correction restores the mean of each output channel") {
                     "bias correction of channel 0 is nan; weights and input means must be finite");
 }
 
-TEST_CASE("the expected value behind Relu and Relu6 is that of many samples") {
+TEST_CASE("expected value and variance behind Relu and Relu6 are those of many samples") {
   for (const auto& [mean, deviation] : {std::pair{0.0, 1.0}, {1.5, 0.7}, {-2.0, 1.0}, {5.5, 2.0}}) {
-    double relu = 0, relu6 = 0;
+    double relu = 0, relu6 = 0, square = 0, square6 = 0;
     Rng rng(1, "relu");
     constexpr int n = 40000;
     for (int i = 0; i < n; ++i) {
       const double x = mean + deviation * rng.normal();
       relu += std::max(x, 0.0) / n;
       relu6 += std::clamp(x, 0.0, 6.0) / n;
+      square += std::pow(std::max(x, 0.0), 2) / n;
+      square6 += std::pow(std::clamp(x, 0.0, 6.0), 2) / n;
     }
     CHECK(expected_relu(mean, deviation) == Approx(relu).margin(0.03));
     CHECK(expected_relu(mean, deviation, 6) == Approx(relu6).margin(0.03));
+    CHECK(variance_relu(mean, deviation) == Approx(square - relu * relu).epsilon(0.03).margin(1e-3));
+    CHECK(variance_relu(mean, deviation, 6) == Approx(square6 - relu6 * relu6).epsilon(0.03).margin(1e-3));
   }
   CHECK(expected_relu(0, 1) == Approx(1 / std::sqrt(2 * 3.14159265358979)));
   CHECK(expected_relu(-1, 0) == 0);
   CHECK(expected_relu(7, 0, 6) == 6);
+  CHECK(variance_relu(7, 0, 6) == 0);
+  CHECK(variance_relu(50, 2) == Approx(4));
+  CHECK(variance_relu(-50, 2) == 0);
 }
 
 TEST_CASE("gains give back what clipping takes, and never raise the layer loss") {

@@ -1,0 +1,61 @@
+#include "quant/layer_error.hpp"
+
+#include <cstddef>
+
+#include "quant/bias_correction.hpp"
+#include "quant/layer_loss.hpp"
+#include "quant/weight_rows.hpp"
+
+namespace bitplan {
+
+std::size_t LayerMoments::bytes() const {
+  std::size_t floats = 0;
+  for (const auto* matrices : {&gram, &cross, &mean, &float_mean, &abs_mean, &abs_max})
+    for (const auto& matrix : *matrices) floats += matrix.size();
+  return floats * sizeof(float);
+}
+
+std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
+                                   std::span<const float> values, const LayerMoments& moments) {
+  const std::vector<float> from = to_rows(weights, view), to = to_rows(values, view);
+  const std::size_t size = from.size() / static_cast<std::size_t>(moments.groups);
+  std::vector<float> out;
+  for (std::size_t g = 0; g < static_cast<std::size_t>(moments.groups); ++g) {
+    const auto part = bias_correction(std::span(from).subspan(g * size, size), std::span(to).subspan(g * size, size),
+                                      moments.float_mean[g], moments.mean[g]);
+    out.insert(out.end(), part.begin(), part.end());
+  }
+  return out;
+}
+
+std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
+                                   std::span<const float> values, std::span<const float> expected) {
+  LayerMoments moments;
+  moments.groups = static_cast<std::int64_t>(expected.size()) / view.per_channel();
+  const auto columns = static_cast<std::size_t>(view.per_channel());
+  for (std::size_t at = 0; at < expected.size(); at += columns) {
+    const auto means = expected.subspan(at, columns);
+    moments.mean.emplace_back(means.begin(), means.end());
+  }
+  moments.float_mean = moments.mean;
+  return mean_difference(view, weights, values, moments);
+}
+
+double output_error(const LayerWeight& weight, std::span<const float> values, bool with_bias) {
+  const LayerMoments& moments = *weight.moments;
+  const std::vector<float> from = to_rows(weight.values, weight.view), to = to_rows(values, weight.view);
+  const auto columns = static_cast<std::size_t>(moments.columns);
+  const std::size_t size = from.size() / static_cast<std::size_t>(moments.groups);
+  double sum = 0;
+  for (std::size_t g = 0; g < static_cast<std::size_t>(moments.groups) && size > 0; ++g) {
+    const auto w = std::span(from).subspan(g * size, size), q = std::span(to).subspan(g * size, size);
+    RoundingProblem problem{
+        static_cast<std::int64_t>(size / columns), moments.columns, w, {}, moments.gram[g], {}, weight.threads};
+    if (!moments.cross.empty()) problem.cross = moments.cross[g];
+    sum += LayerLoss(problem).of(q);
+    if (with_bias) sum -= corrected_error(bias_correction(w, q, moments.float_mean[g], moments.mean[g]));
+  }
+  return sum;
+}
+
+}  // namespace bitplan
