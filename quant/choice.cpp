@@ -82,11 +82,18 @@ bool finds_own_grid(const Choice& choice) {
 }
 RangeMethod own_range(const Choice& choice) { return choice.is_integer() ? RangeMethod::minmax : RangeMethod::absmax; }
 
+bool can_tune(const FormatEntry& format) { return format.family == FormatFamily::integer && format.bits <= 8; }
+
 std::string label_of(const Choice& choice, const FormatEntry& format, const ChoiceDefaults& kind) {
   std::string label(format.name);
   const bool own = format.cut != Cut::as_asked;
   if (!(choice.granularity == (own ? format.granularity : kind.granularity)))
     label += granularity_label(choice.granularity);
+  if (!choice.activation && can_tune(format) && tuned(choice) == choice) {
+    label += "+tuned";
+    if (choice.awq) label += "+awq";
+    return choice.outliers > 0 ? label + "+outliers" + shortest(choice.outliers) : label;
+  }
   if (has_symmetry(format) && choice.symmetric != kind.symmetric && !finds_own_grid(choice))
     label += choice.symmetric ? "+symmetric" : "+affine";
   if (choice.narrow) label += "+narrow";
@@ -216,16 +223,32 @@ void check(const ChoiceWords& words, const Choice& choice) {
 
 Choice make_float(const ChoiceWords& words) {
   if (words.granularity || words.symmetric || words.narrow || words.range || words.percentile || words.norm ||
-      words.scale_bits || words.gain || words.rounding || words.refit || words.awq || words.outliers || words.bias)
+      words.scale_bits || words.gain || words.rounding || words.refit || words.tuned || words.awq || words.outliers || words.bias)
     throw InputError("float has no granularity and no modifiers");
   Choice choice;
   choice.label = "float";
   return choice;
 }
 
+/// Nothing said of what the recipe `tuned` says.
+bool leaves_recipe(const ChoiceWords& words) {
+  return !words.symmetric && !words.narrow && !words.range && !words.percentile && !words.norm && !words.gain &&
+         !words.rounding && !words.refit && !words.bias;
+}
+bool is_bare(const ChoiceWords& words) { return leaves_recipe(words) && !words.awq && !words.outliers; }
+
+void check_tuned(const ChoiceWords& words, const FormatEntry& format, const ChoiceDefaults& kind) {
+  if (!words.tuned) return;
+  if (kind.observed) throw InputError("tuned is for weights");
+  if (!can_tune(format)) throw InputError("tuned is for int1 to int8");
+  if (!leaves_recipe(words))
+    throw InputError("tuned is a symmetry, a range, a rounding, refit and bias: none of them can be said beside it");
+}
+
 Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, const ChoiceDefaults& kind) {
   const FormatEntry& format = *find_format(words.format);
   if (format.family == FormatFamily::floating) return make_float(words);
+  check_tuned(words, format, kind);
   Choice choice;
   choice.format = format.name;
   choice.family = format.family;
@@ -253,12 +276,9 @@ Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, con
   choice.outliers = words.outliers.value_or(0);
   choice.bias = words.bias.value_or(defaults.bias);
   choice.rounding = words.rounding.value_or(takes_rounding(format, defaults.rounding) ? defaults.rounding : kNearest);
-  if (!choice.activation) {
-    choice.refit = words.refit.value_or(defaults.refit && can_refit(format, choice));
-    check_rounding(words, format, choice);
-  } else {
-    choice.refit = words.refit.value_or(false);
-  }
+  choice.refit = words.refit.value_or(!choice.activation && defaults.refit && can_refit(format, choice));
+  if (words.tuned || (defaults.tuned && can_tune(format) && is_bare(words))) choice = tuned(choice);
+  if (!choice.activation) check_rounding(words, format, choice);
   if (finds_own_grid(choice)) {
     choice.symmetric = choice.narrow = false;
     choice.range = RangeMethod::minmax;
@@ -289,7 +309,7 @@ BiasCorrection read_compensation(const Yaml& node) {
 
 ChoiceWords read_map(const Yaml& node) {
   node.only({"format", "granularity", "range", "percentile", "norm", "symmetric", "narrow", "scale_bits", "gain",
-             "rounding", "refit", "awq", "outliers", "compensation"});
+             "rounding", "refit", "tuned", "awq", "outliers", "compensation"});
   const Yaml format = node.at("format");
   ChoiceWords words;
   words.format = format.text();
@@ -304,6 +324,7 @@ ChoiceWords read_map(const Yaml& node) {
   if (const auto value = node.find("gain")) words.gain = value->boolean();
   if (const auto value = node.find("rounding")) words.rounding = read_rounding(*value);
   if (const auto value = node.find("refit")) words.refit = value->boolean();
+  if (const auto value = node.find("tuned"); value && value->boolean()) words.tuned = true;
   if (const auto value = node.find("awq")) words.awq = value->boolean();
   if (const auto value = node.find("outliers")) words.outliers = value->number_in(0.01, 50);
   if (const auto value = node.find("compensation")) words.bias = read_compensation(*value);
@@ -311,6 +332,19 @@ ChoiceWords read_map(const Yaml& node) {
 }
 
 }  // namespace
+
+Choice tuned(Choice choice) {
+  choice.symmetric = choice.bits == 8;
+  choice.narrow = false;
+  choice.range = RangeMethod::fit;
+  choice.percentile = ChoiceDefaults().percentile;
+  choice.norm = kNorm;
+  choice.gain = false;
+  choice.rounding = "gptq";
+  choice.refit = choice.granularity.kind != Granularity::Kind::tensor;
+  choice.bias = BiasCorrection::empirical;
+  return choice;
+}
 
 bool Choice::has_offsets() const { return finds_own_grid(*this) || (range == RangeMethod::fit && !symmetric); }
 
@@ -358,6 +392,8 @@ RangeMethod read_range_method(const Yaml& node) {
 
 ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defaults) {
   ChoiceDefaults read = defaults;
+  for (const char* key : {"range", "percentile", "symmetric", "narrow", "rounding", "refit", "compensation"})
+    if (map.find(key)) read.tuned = false;
   if (const auto value = map.find("granularity")) {
     read.granularity = read_granularity(*value);
     if (read.observed && read.granularity.kind == Granularity::Kind::group) value->fail(kNoGroups);

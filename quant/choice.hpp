@@ -83,6 +83,11 @@ struct RangeEntry {
 };
 std::span<const RangeEntry> range_methods();
 
+/// The recipe that measures best on the public models (docs/roundings.md), for integers of at most 8 bits: range fit,
+/// rounding gptq, refit and bias; affine below 8 bits, symmetric with 8, where nothing is gained and a zero point would
+/// keep the weight out of 8-bit kernels; no refit with one scale for a tensor. `choice` keeps bits and granularity.
+Choice tuned(Choice choice);
+
 /// What a site's choices have in common, from `space.weights` or `space.activations`.
 struct ChoiceDefaults {
   bool symmetric = true;
@@ -92,6 +97,8 @@ struct ChoiceDefaults {
   double percentile = 99.99;
   std::string_view rounding = "nearest";  ///< of the formats that can follow it
   bool refit = false;                     ///< likewise
+  /// Choices of integers that say nothing but bits and granularity take the recipe `tuned` in place of all these.
+  bool tuned = false;
   BiasCorrection bias = BiasCorrection::none;
   /// Of activations: tensor, channel or token, the range found by an observer or, of a token, its own. Other
   /// granularities, ranges, roundings and compensation are errors.
@@ -108,7 +115,7 @@ ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defau
 Granularity read_granularity(const Yaml& node);
 RangeMethod read_range_method(const Yaml& node);
 
-/// A format, then `:tensor`, `:channel`, `:token` or `:gN`, then modifiers `+affine`, `+symmetric`, `+narrow`, `+gain`, `+refit`,
+/// A format, then `:tensor`, `:channel`, `:token` or `:gN`, then modifiers `+tuned`, `+affine`, `+symmetric`, `+narrow`, `+gain`, `+refit`,
 /// `+scaleN`, a range (`+absmax`, `+percentile99.9`, …), a rounding (`+hqq`, `+gptq:actorder`, …), `+awq`,
 /// `+outliersP`, `+bias` and `+bias:analytic`, as in "int3:g64+affine+minmax+gptq+bias"; what is not said comes from
 /// `defaults`, except that formats other than integers have their own granularity (where the table says so) and range

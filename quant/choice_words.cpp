@@ -80,6 +80,7 @@ void read_modifier(std::string_view word, ChoiceWords& words) {
     return say_once(words.symmetric, word == "symmetric", "affine or symmetric");
   if (word == "narrow") return say_once(words.narrow, true, "narrow");
   if (word == "gain") return say_once(words.gain, true, "gain");
+  if (word == "tuned") return say_once(words.tuned, true, "tuned");
   if (word == "refit") return say_once(words.refit, true, "refit");
   if (word == "awq") return say_once(words.awq, true, "awq");
   if (word == "bias") return say_once(words.bias, BiasCorrection::empirical, "bias");
@@ -99,7 +100,7 @@ void read_modifier(std::string_view word, ChoiceWords& words) {
   }
   throw InputError(
       "'" + std::string(word) +
-      "' is not a modifier; known: affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, " +
+      "' is not a modifier; known: tuned, affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, " +
       known(range_methods()) + ", " + known_roundings());
 }
 

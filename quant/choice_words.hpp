@@ -16,7 +16,7 @@ struct ChoiceWords {
   std::optional<RangeMethod> range;
   std::optional<double> percentile, norm;
   std::optional<int> scale_bits;
-  std::optional<bool> gain, refit, awq;
+  std::optional<bool> gain, refit, awq, tuned;
   std::optional<BiasCorrection> bias;
   std::optional<std::string_view> rounding;  ///< a name of roundings()
   std::optional<double> outliers;

@@ -65,7 +65,9 @@ std::vector<Choice> read_choices(const Yaml& list, const ChoiceDefaults& default
 
 void read_weights(const Yaml& node, SpaceSpec& spec) {
   node.only({"choices", "granularity", "range", "percentile", "symmetric", "narrow", "rounding", "refit", "compensation"});
-  spec.weight_defaults = read_choice_defaults(node, ChoiceDefaults::weights());
+  ChoiceDefaults defaults = ChoiceDefaults::weights();
+  defaults.tuned = true;
+  spec.weight_defaults = read_choice_defaults(node, defaults);
   spec.weight_choices = read_choices(node.at("choices"), spec.weight_defaults, ChoiceDefaults::weights());
 }
 

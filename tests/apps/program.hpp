@@ -51,7 +51,7 @@ inline std::string experiment(const std::string& search, const std::string& extr
   };
   return "version: 1\nname: tiny\nmodel: {file: " + examples() + "/shapes.onnx, inputs: {image: [N, 3, 32, 32]}}\n"
          "data:\n  calibration: " + data("calibration.bin") + "  selection: " + data("selection.bin") + "  holdout: " + data("holdout.bin") +
-         "space:\n  weights: {choices: [int2, int4, int8]}\n  activations: {choices: [int8]}\n"
+         "space:\n  weights: {choices: [int2, int4, int8], range: mse}\n  activations: {choices: [int8]}\n"
          "objective: {minimize: kl}\n" + extra + "search: " + search + "\nseed: 3\nrun: {threads: 1, chunk: 16}\n";
 }
 

@@ -251,3 +251,30 @@ TEST_CASE("hqq as the rounding of an experiment is said twice by no choice's sym
   CHECK(choice.label == "int4+hqq");
   CHECK(weight_choice("int4+hqq") == choice);
 }
+
+TEST_CASE("tuned: affine below 8 bits, symmetric with 8, range fit, gptq, refit and bias; nothing else can be said beside it") {
+  CHECK(weight_choice("int4+affine+fit+gptq+refit+bias").label == "int4+tuned");
+  CHECK(weight_choice("int8:g32+fit+gptq+refit+bias").label == "int8:g32+tuned");
+  CHECK(weight_choice("int3:tensor+affine+fit+gptq+bias").label == "int3:tensor+tuned");
+  CHECK(weight_choice("int1+fit+gptq+refit+bias").label == "int1+tuned");
+  CHECK(weight_choice("int4+tuned+awq").label == "int4+tuned+awq");
+  for (const char* text : {"int1+tuned", "int2:g64+tuned", "int3:tensor+tuned", "int7+tuned+outliers1", "int8+tuned"})
+    CHECK(weight_choice(text).label == text);
+  for (const char* word : {"symmetric", "affine", "narrow", "mse", "gain", "adaround", "refit", "bias"})
+    CHECK_THROWS_WITH(weight_choice(std::string("int4+tuned+") + word),
+                      Catch::Contains("none of them can be said beside it"));
+  for (const char* text : {"nf4+tuned", "int16+tuned", "mxfp4+tuned"})
+    CHECK_THROWS_WITH(weight_choice(text), Catch::Contains("tuned is for int1 to int8"));
+  CHECK_THROWS_WITH(parse_choice("int8+tuned", ChoiceDefaults::activations(), ChoiceDefaults::activations()),
+                    Catch::Contains("tuned is for weights"));
+}
+
+TEST_CASE("with tuned as the default, choices of integers that say but bits and granularity take it") {
+  ChoiceDefaults defaults = kWeights;
+  defaults.tuned = true;
+  const auto label = [&](const char* text) { return parse_choice(text, defaults, kWeights).label; };
+  CHECK(label("int4") == "int4+tuned");
+  CHECK(label("int3:g64") == "int3:g64+tuned");
+  for (const char* text : {"int4+gptq", "int4+absmax", "int4+affine", "nf4", "int16", "float", "int4+awq", "mxfp4"})
+    CHECK(label(text) == weight_choice(text).label);
+}

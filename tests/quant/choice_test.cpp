@@ -181,7 +181,7 @@ TEST_CASE("an unknown format is an error that lists the known ones") {
 TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
   const auto error = [](const std::string& text) { return "'" + text + "' is not a choice: "; };
   const std::string modifiers =
-      "known: affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, absmax, minmax, percentile, mse, grid, lp, "
+      "known: tuned, affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, absmax, minmax, percentile, mse, grid, lp, "
       "wmse, octav, halfstep, noclip, pow2, pow2_mse, fit, output, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
       "gptq, gptq:actorder, gptq:descent, adaround, flexround, signround, trained, billm";
   CHECK_THROWS_WITH(weight("int4+hq"), error("int4+hq") + "'hq' is not a modifier; " + modifiers);

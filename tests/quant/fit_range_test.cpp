@@ -139,7 +139,7 @@ TEST_CASE("refit takes integers by channel or group whose scales may be any numb
     CHECK_THROWS_WITH(weight_choice(choice), Catch::Contains(why));
   CHECK_THROWS_WITH(quantize_layer({std::vector<float>(9, 1.0F), {1, 1, 9}, nullptr, 1}, weight_choice("int4+refit")),
                     Catch::Contains("needs the layer's inputs"));
-  CHECK(weight_choice("int3:g64+affine+fit+gptq+refit+bias").label == "int3:g64+affine+fit+gptq+refit+bias");
+  CHECK(weight_choice("int3:g64+affine+fit+gptq+refit").label == "int3:g64+affine+fit+gptq+refit");
 }
 
 TEST_CASE("gptq finds the scales of groups on the way, so that they fit the weights as they have become") {

@@ -15,7 +15,7 @@ using Catch::Matchers::EndsWith;
 
 namespace {
 
-const std::string kSpace = "weights: {choices: [int2, int4, int8]}\nactivations: {choices: [int4, int8]}\n";
+const std::string kSpace = "weights: {choices: [int2, int4, int8], range: mse}\nactivations: {choices: [int4, int8]}\n";
 
 /// A small network, a space and its costs. `machines`: key → description or, as "x.csv", table.
 struct Setup {
@@ -303,7 +303,7 @@ TEST_CASE("a table that lacks a pair of the space is refused before the search, 
 
 TEST_CASE("a space that offers float on a machine without float figures cannot be constrained there") {
   const Setup s(test::small_network(3),
-                "weights: {choices: [int2, int4, int8, float]}\nactivations: {choices: [int4, int8]}\n",
+                "weights: {choices: [int2, int4, int8, float], range: mse}\nactivations: {choices: [int4, int8]}\n",
                 {{"t", random_table(1, 3, "latency", "us")}});
   CHECK_THROWS_WITH(feasible_point(*s.space, *s.costs, s.read("[{metric: latency, max: 1ms}]")),
                     Contains("latency@t: its table has no cost of float operands, which the space offers"));

@@ -16,7 +16,7 @@ using Strings = std::vector<std::string>;
 
 SpaceSpec spec_of(const std::string& text) { return SpaceSpec::from(Yaml::parse_text(text, "exp.yaml")); }
 
-const std::string kBoth = "weights: {choices: [int8, int2, int4]}\nactivations: {choices: [int8, int4]}\n";
+const std::string kBoth = "weights: {choices: [int8, int2, int4], range: mse}\nactivations: {choices: [int8, int4]}\n";
 
 struct Built {
   ChoiceTable table;
@@ -84,12 +84,12 @@ TEST_CASE("each site is a variable with the choices of its side, fewest bits fir
 
 TEST_CASE("weight options are ordered by what they store, scales included") {
   // conv0 has 27 weights a channel: int4 in groups of 3 stores 4 + 32 / 3 bits a weight, more than int8 a channel
-  const Built built("weights: {choices: [\"int4:g3\", int8, int4, float]}\n");
+  const Built built("weights: {choices: [\"int4:g3\", int8, int4, float], range: mse}\n");
   CHECK(built.labels(0) == Strings{"int4", "int8", "int4:g3", "float"});
 }
 
 TEST_CASE("a side that is left out stays float") {
-  const Built weights("weights: {choices: [int4]}\n");
+  const Built weights("weights: {choices: [int4], range: mse}\n");
   CHECK(weights.labels(0) == Strings{"int4"});
   CHECK(weights.labels(3) == Strings{"float"});
   const Built activations("activations: {choices: [int8]}\n");
@@ -277,7 +277,7 @@ TEST_CASE("the space is read strictly, each error at its place") {
   fails("weights: {}\n", "weights: the key 'choices' is missing");
   fails("weights: {choices: []}\n", "exp.yaml:1:20: weights.choices: must name at least one choice");
   fails("weights: {choices: [int4, int8, int4]}\n",
-        "exp.yaml:1:33: weights.choices[2]: 'int4' stands here for the second time");
+        "exp.yaml:1:33: weights.choices[2]: 'int4+tuned' stands here for the second time");
   fails("weights: {choices: [int4, int9]}\n", "exp.yaml:1:27: weights.choices[1]: 'int9' is not a choice; known: ");
   fails("weights: {choices: int4}\n", "weights.choices: must be a list");
   fails("weights: {choices: [int4], rounding: adarond}\n", "weights.rounding: 'adarond' is not a rounding; known: nearest, ");
@@ -341,7 +341,7 @@ TEST_CASE("an observer of activations has the settings that it reads, and no oth
 TEST_CASE("a uniform plan is written as bits of weights and activations") {
   const Network net = test::small_network(2);
   const auto spec = spec_of(
-      "weights: {choices: [int4], granularity: \"group:16\"}\nactivations: {choices: [int8], symmetric: true}\n"
+      "weights: {choices: [int4], granularity: \"group:16\", range: mse}\nactivations: {choices: [int8], symmetric: true}\n"
       "rules: [{match: first, weights: [int8]}]\n");
   ChoiceTable table;
   const auto labels = [&](const std::string& text) {
@@ -365,4 +365,11 @@ TEST_CASE("a uniform plan is written as bits of weights and activations") {
                           "' is not a uniform plan; write w4a8, w4afloat, floata8, w4, a8, float, or choices as in "
                           "mxfp4/int8");
   CHECK_THROWS_WITH(uniform_assignment("w9a8", spec, net, table), Contains("'w9a8': 'int9' is not a choice; known: "));
+}
+
+TEST_CASE("where nothing is said of ranges, roundings and alike, integers of weights take the tuned recipe") {
+  CHECK(Built("weights: {choices: [int4, int8, nf4]}\n").labels(0) == Strings{"nf4", "int4+tuned", "int8+tuned"});
+  CHECK(Built("weights: {choices: [int4], granularity: \"group:3\"}\n").labels(0) == Strings{"int4:g3+tuned"});
+  for (const char* said : {"range: mse", "rounding: nearest", "compensation: none", "symmetric: true", "refit: false"})
+    CHECK(Built(std::string("weights: {choices: [int4], ") + said + "}\n").labels(0) == Strings{"int4"});
 }
