@@ -120,8 +120,10 @@ int quantize_command(const QuantizeOptions& options) {
             {"bits_per_weight", static_cast<double>(quantized.stored_bits) / static_cast<double>(weights.size())}};
   json.update(errors_of(weights, quantized));
   if (moments) {
-    json["output_mse"] = output_error(weight, quantized.values, choice.bias != BiasCorrection::none) / static_cast<double>(view.channels);
-    json["output_energy"] = output_error(weight, std::vector<float>(weights.size()), false) / static_cast<double>(view.channels);
+    json["output_mse"] = output_error(weight, quantized.values, choice.bias != BiasCorrection::none) /
+                         static_cast<double>(view.channels);
+    json["output_energy"] =
+        output_error(weight, std::vector<float>(weights.size()), false) / static_cast<double>(view.channels);
   }
   json["files"] = write_arrays(options.out, tensor.shape(), quantized);
   if (options.json) {

@@ -7,6 +7,7 @@
 #include "core/files.hpp"
 #include "core/hash.hpp"
 #include "core/units.hpp"
+#include "eval/prepared_weights.hpp"
 #include "search/run_search.hpp"
 
 namespace bitplan {
@@ -58,6 +59,7 @@ std::string identity_of(const Study& study, const Evaluator& evaluator) {
     text += std::string(name_of(role)) + ' ' + evaluator.data_fingerprint(role) + '\n';
   for (const auto& [name, file] : study.experiment.hardware) text += "hardware " + name + ' ' + sha256_file(file) + '\n';
   for (std::size_t c = 0; c < study.choices->size(); ++c) text += (*study.choices)[static_cast<ChoiceId>(c)].label + '\n';
+  text.append(PreparedWeights::version());  // the same choices gave other weights before
   return hex(hash64(text));
 }
 

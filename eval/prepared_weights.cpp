@@ -15,8 +15,8 @@ namespace bitplan {
 namespace {
 
 constexpr std::size_t kKeepBytes = std::size_t{256} << 20;
-/// Part of every file's name: changes when the same choice would give another weight.
-constexpr std::string_view kVersion = "prepared 2";
+/// Part of every file's name.
+constexpr std::string_view kVersion = "prepared 3";
 
 std::size_t bytes_of(const LayerMoments& moments) { return moments.bytes(); }
 std::size_t bytes_of(const QuantizedWeight& weight) { return weight.values.size() * 6 + weight.scales.size() * 8; }
@@ -162,6 +162,8 @@ void PreparedWeights::Kept<Value>::keep(const Key& key, const Value& value) {
     entries.pop_back();
   }
 }
+
+std::string_view PreparedWeights::version() { return kVersion; }
 
 PreparedWeights::PreparedWeights(const Executor& executor, ChunkedData* calibration, std::filesystem::path folder)
     : executor_(executor), calibration_(calibration), folder_(std::move(folder)) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "eval/evaluator_data.hpp"
@@ -36,6 +37,9 @@ class PreparedWeights {
  public:
   /// `calibration` may be null: choices that need data are an error then. Folder empty: none.
   PreparedWeights(const Executor& executor, ChunkedData* calibration, std::filesystem::path folder);
+
+  /// Changes when the same choice would give another weight.
+  static std::string_view version();
 
   using Weight = std::shared_ptr<const QuantizedWeight>;
   /// The site's weight, as its first layer sees it. Throws Interrupted when *stop becomes true, InputError naming the

@@ -47,8 +47,8 @@ PlannedWeight planned_weight(const Layer& layer, const Choice& choice, Quantized
   planned.float_columns = std::move(quantized.float_columns);
   planned.bias = std::move(quantized.bias);
   planned.salient = std::move(quantized.salient);
-  // Nearest codes follow from weights and scales; others, and those of scales before a gain, do not.
-  if (choice.rounding != Choice().rounding || choice.gain) planned.codes = std::move(quantized.codes);
+  // Nearest codes follow from weights and scales; others, and those of scales before a gain or refit, do not.
+  if (choice.rounding != Choice().rounding || choice.gain || choice.refit) planned.codes = std::move(quantized.codes);
   return planned;
 }
 

@@ -181,6 +181,8 @@ void check_rounding(const ChoiceWords& words, const FormatEntry& format, const C
   if (!takes_rounding(format, choice.rounding))
     throw InputError("rounding " + name + " is for " + formats_with(choice.rounding));
   if (choice.rounding == "billm" && choice.gain) throw InputError("rounding billm finds its own scales: no gain");
+  if (choice.rounding == "nupes" && choice.granularity.kind != Granularity::Kind::channel)
+    throw InputError("rounding nupes gives each channel one scale: it needs granularity channel");
   if (!choice.is_integer()) return;
   const Rounding& rounding = find_rounding(choice.rounding);
   if (rounding.grid != Rounding::Grid::kept && choice.granularity.kind == Granularity::Kind::tensor)
@@ -235,10 +237,9 @@ bool leaves_recipe(const ChoiceWords& words) {
   return !words.symmetric && !words.narrow && !words.range && !words.percentile && !words.norm && !words.gain &&
          !words.rounding && !words.refit && !words.bias;
 }
-bool is_bare(const ChoiceWords& words) { return leaves_recipe(words) && !words.awq && !words.outliers; }
 
 void check_tuned(const ChoiceWords& words, const FormatEntry& format, const ChoiceDefaults& kind) {
-  if (!words.tuned) return;
+  if (!words.tuned.value_or(false)) return;
   if (kind.observed) throw InputError("tuned is for weights");
   if (!can_tune(format)) throw InputError("tuned is for int1 to int8");
   if (!leaves_recipe(words))
@@ -277,7 +278,8 @@ Choice make_choice(const ChoiceWords& words, const ChoiceDefaults& defaults, con
   choice.bias = words.bias.value_or(defaults.bias);
   choice.rounding = words.rounding.value_or(takes_rounding(format, defaults.rounding) ? defaults.rounding : kNearest);
   choice.refit = words.refit.value_or(!choice.activation && defaults.refit && can_refit(format, choice));
-  if (words.tuned || (defaults.tuned && can_tune(format) && is_bare(words))) choice = tuned(choice);
+  if (words.tuned.value_or(defaults.tuned && !kind.observed && can_tune(format) && leaves_recipe(words)))
+    choice = tuned(choice);
   if (!choice.activation) check_rounding(words, format, choice);
   if (finds_own_grid(choice)) {
     choice.symmetric = choice.narrow = false;
@@ -324,7 +326,7 @@ ChoiceWords read_map(const Yaml& node) {
   if (const auto value = node.find("gain")) words.gain = value->boolean();
   if (const auto value = node.find("rounding")) words.rounding = read_rounding(*value);
   if (const auto value = node.find("refit")) words.refit = value->boolean();
-  if (const auto value = node.find("tuned"); value && value->boolean()) words.tuned = true;
+  if (const auto value = node.find("tuned")) words.tuned = value->boolean();
   if (const auto value = node.find("awq")) words.awq = value->boolean();
   if (const auto value = node.find("outliers")) words.outliers = value->number_in(0.01, 50);
   if (const auto value = node.find("compensation")) words.bias = read_compensation(*value);

@@ -108,14 +108,15 @@ struct ChoiceDefaults {
   static ChoiceDefaults activations();  ///< affine, tensor, by the observer
 };
 
-/// The keys granularity, range, percentile, symmetric, narrow, rounding, refit and compensation of a map, over `defaults`;
-/// other keys are the caller's.
+/// The keys granularity, range, percentile, symmetric, narrow, rounding, refit and compensation of a map, over
+/// `defaults`; other keys are the caller's.
 ChoiceDefaults read_choice_defaults(const Yaml& map, const ChoiceDefaults& defaults);
 /// "tensor", "channel", "token" or "group:64".
 Granularity read_granularity(const Yaml& node);
 RangeMethod read_range_method(const Yaml& node);
 
-/// A format, then `:tensor`, `:channel`, `:token` or `:gN`, then modifiers `+tuned`, `+affine`, `+symmetric`, `+narrow`, `+gain`, `+refit`,
+/// A format, then `:tensor`, `:channel`, `:token` or `:gN`, then modifiers `+tuned`, `+affine`, `+symmetric`,
+/// `+narrow`, `+gain`, `+refit`,
 /// `+scaleN`, a range (`+absmax`, `+percentile99.9`, …), a rounding (`+hqq`, `+gptq:actorder`, …), `+awq`,
 /// `+outliersP`, `+bias` and `+bias:analytic`, as in "int3:g64+affine+minmax+gptq+bias"; what is not said comes from
 /// `defaults`, except that formats other than integers have their own granularity (where the table says so) and range

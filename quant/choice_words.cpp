@@ -98,10 +98,10 @@ void read_modifier(std::string_view word, ChoiceWords& words) {
     if (!share) throw InputError("'" + std::string(word) + "' has no number of per cent, as in outliers1");
     return say_once(words.outliers, checked_outliers(*share), "outliers");
   }
-  throw InputError(
-      "'" + std::string(word) +
-      "' is not a modifier; known: tuned, affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, " +
-      known(range_methods()) + ", " + known_roundings());
+  throw InputError("'" + std::string(word) +
+                   "' is not a modifier; known: tuned, affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, "
+                   "bias, bias:analytic, " +
+                   known(range_methods()) + ", " + known_roundings());
 }
 
 }  // namespace

@@ -157,7 +157,8 @@ FitGrid fit_range_on(Isa isa, std::span<const float> part, const FitCodes& codes
   for (std::size_t i = 0; i < part.size(); ++i) scaled[i] = std::ldexp(part[i], -exponent);
   FitGrid found = PartFit(isa, scaled, codes).best();
   found.q_min = codes.q_min, found.q_max = codes.q_max;
-  const float steps = std::max(static_cast<float>(codes.q_max) - found.zero, found.zero - static_cast<float>(codes.q_min));
+  const float steps =
+      std::max(static_cast<float>(codes.q_max) - found.zero, found.zero - static_cast<float>(codes.q_min));
   found.scale = std::min(std::ldexp(found.scale, exponent), largest_scale(static_cast<std::int32_t>(std::ceil(steps))));
   if (usable(found.scale)) return found;
   const Affine whole = affine_from_range(std::min(range.low, 0.0F), std::max(range.high, 0.0F), bits_of(codes),
@@ -175,8 +176,9 @@ std::int32_t fit_code(const FitGrid& grid, float w) {
 double fit_error(std::span<const float> part, const FitGrid& grid) {
   double sum = 0;
   for (const float w : part) {
-    const double e = static_cast<double>(grid.scale) * (static_cast<double>(fit_code(grid, w)) - static_cast<double>(grid.zero)) -
-                     static_cast<double>(w);
+    const double e =
+        static_cast<double>(grid.scale) * (static_cast<double>(fit_code(grid, w)) - static_cast<double>(grid.zero)) -
+        static_cast<double>(w);
     sum += e * e;
   }
   return sum;

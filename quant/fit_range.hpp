@@ -11,8 +11,8 @@ namespace bitplan {
 ///
 ///   u = 2^-max(0, 7 - b),     q_min <= zero <= q_max        b bits
 ///
-/// so that (q - zero) / u is an integer of 8 bits: a kernel for 8-bit weights computes it exactly, with the scale u s,
-/// and the zero point itself is stored in 8 bits.
+/// so that up to 7 bits (q - zero) / u is an integer of 8 bits: a kernel for 8-bit weights computes it exactly, with
+/// the scale u s, and the zero point itself is stored in 8 bits.
 struct FitGrid {
   float scale = 1, zero = 0;
   std::int32_t q_min = 0, q_max = 1;
@@ -37,8 +37,8 @@ struct FitCodes {
 ///   both       s <- sum(w (q - z)) / sum((q - z)^2)
 ///
 /// from 1, .9, .8 … .45 of the range (min to max with 0; -max |w| to max |w|), each until the squared error no longer
-/// falls, at most 30 times; then s alone from the best grid of all, so never a larger error than the plain range has. Zeros: s = 1,
-/// z = 0. All values must be finite. O(n * iterations), vectorised; the same on each instruction set.
+/// falls, at most 30 times; then s alone from the best grid of all, so never a larger error than the plain range has.
+/// Zeros: s = 1, z = 0. All values must be finite. O(n * iterations), vectorised; the same on each instruction set.
 FitGrid fit_range(std::span<const float> part, const FitCodes& codes);
 FitGrid fit_range_on(Isa isa, std::span<const float> part, const FitCodes& codes);
 

@@ -31,7 +31,7 @@ HqqGrid min_max_grid(Part part, int q_max) {
 
 struct Found {
   HqqGrid grid;
-  double error;
+  double squares;
 };
 
 /// z by half-quadratic steps from `start`; the best grid met, the start included.
@@ -39,27 +39,27 @@ Found improve_zero(Part part, const HqqGrid& start, const HqqSettings& settings)
   HqqGrid grid = start;
   double beta = settings.beta;
   HqqStep now = hqq_step(part, grid, settings.p, beta);
-  Found best{grid, now.error};
+  Found best{grid, now.squares};
   for (int i = 0; i < settings.iterations; ++i) {
     grid.zero = static_cast<float>(now.zero);
     beta *= settings.kappa;
     now = hqq_step(part, grid, settings.p, beta);
-    if (!(now.error < best.error)) break;
-    best = {grid, now.error};
+    if (!(now.squares < best.squares)) break;
+    best = {grid, now.squares};
   }
   return best;
 }
 
 /// The best 1 / s within reach of the start, z moving along so that the smallest value keeps its code.
 HqqGrid best_of_grid(Part part, const HqqGrid& start, const HqqSettings& settings) {
-  Found best{start, hqq_step(part, start, settings.p, settings.beta).error};
+  Found best{start, hqq_step(part, start, settings.p, settings.beta).squares};
   for (int i = 0; i < settings.grid_points; ++i) {
     const double offset = settings.grid_points > 1 ? 2.0 * i / (settings.grid_points - 1) - 1 : 0;
     HqqGrid grid = start;
     grid.inverse = static_cast<float>(start.inverse * (1 + settings.grid_reach * offset));
     grid.scale = 1 / grid.inverse;
-    const double error = hqq_step(part, grid, settings.p, settings.beta).error;
-    if (error < best.error) best = {grid, error};
+    const double squares = hqq_step(part, grid, settings.p, settings.beta).squares;
+    if (squares < best.squares) best = {grid, squares};
   }
   return best.grid;
 }
@@ -90,12 +90,12 @@ Found solve(Part part, int q_max, const HqqSettings& settings) {
   if (settings.scale == HqqSettings::Scale::grid) {
     const Found plain = improve_zero(part, start, settings);
     const Found searched = improve_zero(part, best_of_grid(part, start, settings), settings);
-    return searched.error < plain.error ? searched : plain;
+    return searched.squares < plain.squares ? searched : plain;
   }
   Found best = improve_zero(part, start, settings);
   for (int i = 0; settings.scale == HqqSettings::Scale::alternating && i < settings.iterations; ++i) {
     const Found next = improve_zero(part, least_squares(part, best.grid), settings);
-    if (!(next.error < best.error)) break;
+    if (!(next.squares < best.squares)) break;
     best = next;
   }
   return best;
@@ -117,7 +117,7 @@ HqqResult hqq(std::span<const float> values, std::span<const std::int64_t> begin
       const Found found = solve(values.subspan(begin, end - begin), q_max, settings);
       out.scales[p] = found.grid.scale;
       out.zero_points[p] = found.grid.zero;
-      errors[p] = found.error;
+      errors[p] = hqq_step(values.subspan(begin, end - begin), found.grid, settings.p, settings.beta).error;
       for (std::size_t i = begin; i < end; ++i)
         out.codes[i] = static_cast<std::int16_t>(
             std::nearbyint(std::clamp(values[i] * found.grid.inverse + found.grid.zero, 0.0F, found.grid.q_max)));

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kLanes = 16, kRun = 4096;
 
 struct Sums {
-  float error[kLanes] = {}, zero[kLanes] = {}, most[kLanes] = {};
+  float error[kLanes] = {}, squares[kLanes] = {}, zero[kLanes] = {}, most[kLanes] = {};
 };
 
 /// Adds n <= 16 values to the lanes.
@@ -26,6 +26,7 @@ BITPLAN_KERNEL void add_values(const float* w, std::size_t n, const HqqGrid& g, 
     const float q = (t + kRounder) - kRounder, e = w[l] - (q - g.zero) * g.scale;
     const float size = e < 0 ? -e : e;
     sums.error[l] += size;
+    sums.squares[l] += size * size;
     sums.most[l] = size > sums.most[l] ? size : sums.most[l];
     float zero = q - position;
     if constexpr (shrinks) {
@@ -37,7 +38,7 @@ BITPLAN_KERNEL void add_values(const float* w, std::size_t n, const HqqGrid& g, 
 }
 
 struct Totals {
-  double error = 0, zero = 0;
+  double error = 0, squares = 0, zero = 0;
   float most = 0;
 };
 
@@ -51,6 +52,7 @@ BITPLAN_KERNEL void add_part(const float* w, std::size_t n, const HqqGrid& g, fl
     add_values<shrinks>(w + i, end - i, g, power, by_beta, sums);
     for (std::size_t l = 0; l < kLanes; ++l) {
       out.error += static_cast<double>(sums.error[l]);
+      out.squares += static_cast<double>(sums.squares[l]);
       out.zero += static_cast<double>(sums.zero[l]);
       out.most = std::max(out.most, sums.most[l]);
     }
@@ -87,7 +89,7 @@ HqqStep hqq_step(std::span<const float> part, const HqqGrid& grid, double p, dou
   const double zero_up_to = std::pow(beta, -1 / (2 - p));
   Totals sums = totals<false>(part, grid, p, beta);
   if (static_cast<double>(sums.most) > 0.999 * zero_up_to) sums = totals<true>(part, grid, p, beta);
-  return {sums.error, sums.zero / static_cast<double>(part.size())};
+  return {sums.error, sums.squares, sums.zero / static_cast<double>(part.size())};
 }
 
 HqqStep hqq_step_ref(std::span<const float> part, const HqqGrid& grid, double p, double beta) {
@@ -97,6 +99,7 @@ HqqStep hqq_step_ref(std::span<const float> part, const HqqGrid& grid, double p,
     const double e = w - (q - grid.zero) * grid.scale, size = std::abs(e);
     const double kept = size > 0 ? std::max(size - std::pow(size, p - 1) / beta, 0.0) : 0.0;
     out.error += size;
+    out.squares += e * e;
     out.zero +=
         static_cast<double>(q) - (static_cast<double>(w) - std::copysign(kept, e)) * static_cast<double>(grid.inverse);
   }

@@ -12,8 +12,9 @@ struct HqqGrid {
 
 /// Error of a grid on a part, and what the half-quadratic step makes of its zero point.
 struct HqqStep {
-  double error = 0;  ///< sum |w - w'|
-  double zero = 0;   ///< mean(q - (w - e) / s); 0 for an empty part
+  double error = 0;    ///< sum |w - w'|
+  double squares = 0;  ///< sum (w - w')^2
+  double zero = 0;     ///< mean(q - (w - e) / s); 0 for an empty part
 };
 
 /// One step with shrink(x) = sign(x) max(|x| - |x|^(p-1) / beta, 0). Vectorised; sums in 16 lanes of floats, added up

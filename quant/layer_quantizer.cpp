@@ -39,8 +39,8 @@ void append(QuantizedWeight& all, QuantizedWeight&& part) {
   add(all.salient, part.salient);
 }
 
-/// Moments about the means, E xq xq^T - E xq E xq^T and alike: what is left of an output error when a bias has taken its
-/// mean.
+/// Moments about the means, E xq xq^T - E xq E xq^T and alike: what is left of an output error when a bias has taken
+/// its mean.
 LayerMoments centred(LayerMoments moments) {
   const auto width = static_cast<std::size_t>(moments.columns);
   for (std::size_t g = 0; g < moments.gram.size(); ++g) {
@@ -56,6 +56,18 @@ LayerMoments centred(LayerMoments moments) {
       moments.gram[g][c * (width + 1)] = std::max(moments.gram[g][c * (width + 1)], 0.0F);
   }
   return moments;
+}
+
+/// Inputs that hardly move beside their means: what float32 leaves of moments about these says nothing.
+bool is_noise(const LayerMoments& about_mean, const LayerMoments& about_zero) {
+  double left = 0, whole = 0;
+  for (std::size_t g = 0; g < about_zero.gram.size(); ++g)
+    for (std::size_t c = 0; c < static_cast<std::size_t>(about_zero.columns); ++c) {
+      const std::size_t at = c * (static_cast<std::size_t>(about_zero.columns) + 1);
+      left += static_cast<double>(about_mean.gram[g][at]);
+      whole += static_cast<double>(about_zero.gram[g][at]);
+    }
+  return left < 1e-4 * whole;
 }
 
 /// Quantizes rows, the channels of the layer, group by group of the convolution.
@@ -253,8 +265,7 @@ class LayerQuantizer {
   void quantize_groups(QuantizedWeight& out, const std::vector<float>& rows, QuantizedWeight plain,
                        QuantizedWeight gained) const {
     if (choice_.gain) take_better(rows, plain, gained);
-    if (choice_.range == RangeMethod::output && !rows.empty())
-      plain = range_on_outputs(rows, plain);
+    if (choice_.range == RangeMethod::output && !rows.empty()) plain = range_on_outputs(rows, plain);
     if (choice_.rounding != roundings().front().name && !rows.empty())
       plain = choice_.is_integer() ? round(rows, plain) : round_levels(rows);
     if (choice_.refit && !rows.empty()) plain = refitted(rows, plain);
@@ -319,7 +330,7 @@ class LayerQuantizer {
   QuantizedWeight round(const std::vector<float>& rows, const QuantizedWeight& start) const {
     return solve(rows, start, [this](RoundingProblem& asked, const RoundingProblem& judged, std::int64_t) {
       if (!rounding_->needs_gram) asked.gram = asked.cross = {};
-      if (choice_.granularity.kind == Granularity::Kind::group && finds_parts_alone(choice_.range))
+      if (choice_.granularity.kind == Granularity::Kind::group && finds_parts_alone(choice_.range) && !choice_.gain)
         asked.find_part = [this](std::span<const float> part) {
           const FitGrid grid = part_grid(part, plain_);
           return ScaleZero{grid.scale, grid.zero};
@@ -474,6 +485,7 @@ QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice) 
       choice.bias == BiasCorrection::empirical && choice.is_integer() && choice.range != RangeMethod::wmse;
   if (!bias_takes_mean) return LayerQuantizer(weight, choice, false).run();
   const LayerMoments about_mean = centred(*weight.moments);
+  if (is_noise(about_mean, *weight.moments)) return LayerQuantizer(weight, choice, false).run();
   LayerWeight seen = weight;
   seen.moments = &about_mean;
   return LayerQuantizer(seen, choice, true).run();

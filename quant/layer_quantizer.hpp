@@ -18,12 +18,14 @@ namespace bitplan {
 ///   4. rounding    roundings.hpp and, not integers, level_roundings.hpp, on the layer's moments. The fewer positions,
 ///                  the less second moments tell signal from noise: for the method's use G + min(1, k / positions)
 ///                  mean(diag G) I stands for G (docs/roundings.md). Grouped convolutions: each group by itself.
-///   5. bias        b = E (w . x - w' . xq) by channel (bias_correction.hpp), or, analytic, (w - w') . expected
+///   5. refit       the scales of least output error for the codes (refit.hpp)
+///   6. bias        b = E (w . x - w' . xq) by channel (bias_correction.hpp), or, analytic, (w - w') . expected
 ///
-/// Steps 2 to 4 are accepted by the layer's output error L on the calibration data (rounding_problem.hpp, the true G):
-/// awq by the whole layer, gain and rounding row by row. The bias never raises it; the analytic one, which sees no data,
+/// Steps 2 to 5 are accepted by the layer's output error L on the calibration data (rounding_problem.hpp, the true G):
+/// awq by the whole layer, the others row by row. Of integers with an empirical bias (not with range wmse, nor where inputs
+/// hardly move beside their means) L is of the moments about the means, which is what the bias leaves. The bias never raises it; the analytic one, which sees no data,
 /// may. hqq looks at no data, so that it gives the same weight with a bias and without: it is not accepted by L. To
-/// steps 2 to 4 the inputs of columns in float are 0, so that nothing is made up for by weights that are not kept.
+/// steps 2 to 5 the inputs of columns in float are 0, so that nothing is made up for by weights that are not kept.
 ///
 /// Cost: that of the rounding; 11 quantizations and n k^2 for awq. Throws InputError as quantize_weight and the
 /// rounding do, and when a choice that needs data has no moments or one with an analytic bias no expected inputs.

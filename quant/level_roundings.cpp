@@ -5,6 +5,7 @@
 
 #include "quant/billm_layer.hpp"
 #include "quant/gptq_levels.hpp"
+#include "quant/nupes_levels.hpp"
 #include "quant/trained_levels.hpp"
 
 namespace bitplan {
@@ -19,6 +20,7 @@ bool takes_training(const FormatEntry& format) {
   return format.family == ternary || format.family == ternary_two || format.family == binary ||
          format.family == codebook;
 }
+bool takes_nupes(const FormatEntry& format) { return format.family == power; }
 bool takes_billm(const FormatEntry& format) { return format.family == binary; }
 
 template <bool by_activation>
@@ -33,6 +35,11 @@ QuantizedWeight trained(std::span<const float> weights, const WeightView& view, 
   settings.shrink = share;
   settings.threads = threads;
   return train_levels(weights, view, choice, moments, importance, settings);
+}
+
+QuantizedWeight nupes(std::span<const float> weights, const WeightView& view, const Choice& choice,
+                      const LayerMoments& moments, std::span<const float>, double share, int threads) {
+  return nupes_levels(weights, view, choice, moments, share, threads);
 }
 
 BillmSettings billm_settings(const Choice& choice) {
@@ -56,6 +63,7 @@ constexpr std::array kLevelRoundings{
     LevelRounding{"gptq", "column by column, errors made up for by later columns", takes_gptq, gptq<false>},
     LevelRounding{"gptq:actorder", "gptq, columns with large inputs first", takes_gptq, gptq<true>},
     LevelRounding{"trained", "codes and levels in turn, by output error (TTQ)", takes_training, trained},
+    LevelRounding{"nupes", "an exponent by output error, then each code the best given all others", takes_nupes, nupes},
     LevelRounding{"billm", "a second bit for salient columns, two scales for the others", takes_billm, billm},
 };
 

@@ -37,7 +37,8 @@ std::unique_ptr<Observer> make_percentile_nearest_observer(const ObserverSpec& s
 std::unique_ptr<Observer> make_mse_observer(const ObserverSpec& spec);
 
 /// Thresholds t of |x| from bins of magnitudes (magnitude_search.hpp); symmetric [-t, t], affine cut to what was seen.
-///   entropy       least Kullback-Leibler divergence (TensorRT); exact zeros do not count
+///   entropy       least Kullback-Leibler divergence (TensorRT); exact zeros do not count; t is at least bins / 32 bins
+///                 beyond the smallest magnitude, since keeping that one alone would diverge by nothing
 ///   mse:modelopt  the centre of a bin with the least squared error, all values at the centres of their bins
 std::unique_ptr<Observer> make_entropy_observer(const ObserverSpec& spec);
 std::unique_ptr<Observer> make_mse_modelopt_observer(const ObserverSpec& spec);

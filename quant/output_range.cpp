@@ -85,6 +85,7 @@ RoundedWeight range_by_output(const RoundingProblem& problem) {
   const RoundedWeight start = round_nearest(problem);
   const auto k = static_cast<std::size_t>(problem.columns);
   for_rows_together(problem, [&](std::int64_t first, std::int64_t rows) {
+    check_stop(problem);
     const auto at = static_cast<std::size_t>(first) * k, size = static_cast<std::size_t>(rows) * k;
     std::vector<float> values(start.values.begin() + static_cast<std::ptrdiff_t>(at),
                               start.values.begin() + static_cast<std::ptrdiff_t>(at + size));

@@ -7,7 +7,9 @@
 #include "core/parallel.hpp"
 #include "quant/adam.hpp"
 #include "quant/descent.hpp"
+#include "quant/gptq_levels.hpp"
 #include "quant/layer_loss.hpp"
+#include "quant/level_rows.hpp"
 #include "quant/power_levels.hpp"
 #include "quant/value_range.hpp"
 
@@ -19,13 +21,21 @@ double mapped(float w, double exponent) {
   return w < 0 ? -size : size;
 }
 
+/// So that 8 bits hold it; searched_exponents() are hundredths, too.
+double in_hundredths(double exponent) { return std::rint(100 * exponent) / 100; }
+
 /// The levels of one row: the best code for a value is that of the nearest level, which is not always the code that the
 /// quantizer gives it, whose bounds lie halfway between powers.
+Levels nearest_levels(const RoundingProblem& problem, std::size_t row, int bits, double exponent) {
+  const auto k = static_cast<std::size_t>(problem.columns);
+  const Levels levels = power_levels(bits, exponent, absmax_of(problem.weights.subspan(row * k, k)));
+  return Levels::nearest({levels.values().begin(), levels.values().end()},
+                         {levels.codes().begin(), levels.codes().end()});
+}
+
 class PowerRow final : public RowLevels {
  public:
-  explicit PowerRow(const Levels& levels)
-      : levels_(Levels::nearest({levels.values().begin(), levels.values().end()},
-                                {levels.codes().begin(), levels.codes().end()})) {}
+  explicit PowerRow(Levels levels) : levels_(std::move(levels)) {}
   std::int32_t nearest(std::int64_t, float x) const override { return levels_.codes()[levels_.index(x)]; }
   float value(std::int64_t, std::int32_t code) const override {
     return levels_.values()[static_cast<std::size_t>(code - levels_.codes().front())];
@@ -35,6 +45,31 @@ class PowerRow final : public RowLevels {
   Levels levels_;
 };
 
+/// Codes of GPTQ for an exponent, in the rows that gain by it.
+void sweep_codes(const RoundingProblem& problem, int bits, PowerQuantized& weight) {
+  LevelRows rows;
+  rows.rows = problem.rows;
+  rows.columns = problem.columns;
+  rows.weights.assign(problem.weights.begin(), problem.weights.end());
+  for (std::size_t row = 0; row < static_cast<std::size_t>(problem.rows); ++row)
+    rows.grids.push_back({std::make_shared<const Levels>(nearest_levels(problem, row, bits, weight.exponent)), 1});
+  rows.grids_per_row = 1;
+  rows.grid_of = neighbour_groups(problem.columns, 0);
+  rows.nearest_values = weight.values;
+  rows.nearest.codes = std::move(weight.codes);
+  rows.nearest.values = std::move(weight.values);
+  LayerMoments moments;
+  moments.columns = problem.columns;
+  moments.gram.emplace_back(problem.gram.begin(), problem.gram.end());
+  if (!problem.cross.empty()) moments.cross.emplace_back(problem.cross.begin(), problem.cross.end());
+  Choice choice;
+  choice.family = FormatFamily::power;
+  QuantizedWeight swept = gptq_levels(problem.weights, {1, problem.rows, problem.columns}, choice, rows, moments,
+                                      {0.01, false, problem.threads});
+  weight.codes = std::move(swept.codes);
+  weight.values = std::move(swept.values);
+}
+
 /// The best codes for an exponent, given all others of the row.
 void descend_codes(const RoundingProblem& problem, const LayerLoss& loss, int bits, PowerQuantized& weight) {
   const auto k = static_cast<std::size_t>(problem.columns);
@@ -42,8 +77,7 @@ void descend_codes(const RoundingProblem& problem, const LayerLoss& loss, int bi
     const auto values = std::span(weight.values).subspan(row * k, k);
     std::vector<float> half(k);
     loss.half_gradient(static_cast<std::int64_t>(row), values, half);
-    const float most = absmax_of(problem.weights.subspan(row * k, k));
-    descend_row(problem, PowerRow(power_levels(bits, weight.exponent, most)),
+    descend_row(problem, PowerRow(nearest_levels(problem, row, bits, weight.exponent)),
                 std::span(weight.codes).subspan(row * k, k), values, half);
   });
 }
@@ -127,14 +161,20 @@ PowerRounded round_power(const RoundingProblem& problem, int bits, int iteration
   for (const double exponent : searched_exponents()) offer(quantized(exponent));
   auto log_exponent = static_cast<float>(std::log(best.weight.exponent));
   Adam adam(1);
-  for (int i = 0; i < iterations; ++i) {
-    const PowerQuantized now = quantized(std::exp(static_cast<double>(log_exponent)));
-    const auto slope = static_cast<float>(slope_of(problem, loss, now) * now.exponent);
+  PowerQuantized now = best.weight;
+  const auto slope_now = [&] { return static_cast<float>(slope_of(problem, loss, now) * now.exponent); };
+  float slope = slope_now();
+  for (int i = 0; i < iterations && std::isfinite(slope); ++i) {
     adam.step({&log_exponent, 1}, {&slope, 1}, 0.01 * (1 - static_cast<double>(i) / iterations));
     log_exponent = std::clamp(log_exponent, std::log(0.1F), std::log(2.0F));
-    offer(quantized(std::exp(static_cast<double>(log_exponent))));
+    const double exponent = in_hundredths(std::exp(static_cast<double>(log_exponent)));
+    if (exponent == now.exponent) continue;
+    now = quantized(exponent);
+    slope = slope_now();
+    offer(now);
   }
   PowerQuantized learned = best.weight;
+  sweep_codes(problem, bits, learned);
   descend_codes(problem, loss, bits, learned);
   offer(std::move(learned));
   return best;

@@ -33,10 +33,10 @@ double power_search(std::span<const float> weights, std::int64_t rows, int bits)
 
 /// NUPES: exponent refined by the layer's output error, weights learned over the whole quantized space. The loss L is
 /// that of rounding_problem.hpp. From the best of the exponents .3 … 1 by L:
-///   1. Adam on ln a, straight-through (rint(y / s) - y / s held fixed), best iterate kept:
+///   1. Adam on ln a, .1 <= a <= 2 in hundredths, straight-through (rint(y / s) - y / s held fixed), best iterate kept:
 ///        dw'/da = w' (u' / (a u) - ln u / a^2),  u = |q| s,  u' = sign(q) (y ln |w| + (q - y / s) s ln max|w|)
-///   2. coordinate descent over all codes (descent.hpp), where the paper learns them by gradient: L is quadratic, so
-///      the best code of a weight given the others is known at once.
+///   2. codes by GPTQ (gptq_levels.hpp), then coordinate descent over all of them (descent.hpp), where the paper learns
+///      them by gradient: L is quadratic, so the best code of a weight given the others is known at once.
 /// Each step is kept only where it lowers L. problem.gram must be given; of problem.grid nothing is read. Throws
 /// InputError on NaN or infinite weights.
 struct PowerRounded {

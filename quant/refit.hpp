@@ -15,11 +15,13 @@ namespace bitplan {
 ///
 ///   (B G B^T) step = -B (e G + d)^T,     z <- z + t / s
 ///
-/// by LDL^T in double, 1e-6 of the diagonal added (codes that are all equal determine no scale). It is the gain
+/// by LDL^T in double, 1e-6 of the diagonal added (codes that are all equal determine no scale). At most 256 unknowns
+/// are solved together, block after block of a row, each with the blocks before it as they have become. It is the gain
 /// correction of a channel by its output (bias_correction.hpp), for all parts of a row at once. Rows whose L would not
 /// fall, or with a scale that would not be a positive normal number, stay.
 ///
-/// n rows, k columns, P unknowns a row: n k^2 multiply-adds, n P^3 / 3 in double, twice when zero points move too.
+/// n rows, k columns, P unknowns a row: 2 n k^2 multiply-adds, n P min(P, 256)^2 / 3 in double; twice when zero points
+/// move too. Ends by problem.stop.
 /// problem.gram must be given; parts are runs of neighbours.
 RoundedWeight refit_scales(const RoundingProblem& problem, const RoundedWeight& weight);  ///< t = 0
 /// Zero points go to storable(z); then scales alone for those zero points.

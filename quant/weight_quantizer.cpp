@@ -269,7 +269,9 @@ std::int64_t plain_bits(const WeightView& view, const Choice& choice) {
     return code_bits(view, choice) +
            weight_format(choice).overhead_bits({parts.view.channels, parts.view.per_channel(), parts.run}, choice);
   const bool power_of_two = choice.range == RangeMethod::pow2 || choice.range == RangeMethod::pow2_mse;
-  const std::int64_t zero_bits = choice.symmetric ? 0 : !choice.has_offsets() || choice.range == RangeMethod::fit ? kZeroPointBits : kOffsetBits;
+  const std::int64_t zero_bits = choice.symmetric                                            ? 0
+                                 : !choice.has_offsets() || choice.range == RangeMethod::fit ? kZeroPointBits
+                                                                                             : kOffsetBits;
   return code_bits(view, choice) + parts.count() * ((power_of_two ? kPowerOfTwoBits : kScaleBits) + zero_bits);
 }
 

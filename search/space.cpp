@@ -64,11 +64,14 @@ std::vector<Choice> read_choices(const Yaml& list, const ChoiceDefaults& default
 }
 
 void read_weights(const Yaml& node, SpaceSpec& spec) {
-  node.only({"choices", "granularity", "range", "percentile", "symmetric", "narrow", "rounding", "refit", "compensation"});
+  node.only(
+      {"choices", "granularity", "range", "percentile", "symmetric", "narrow", "rounding", "refit", "compensation"});
   ChoiceDefaults defaults = ChoiceDefaults::weights();
   defaults.tuned = true;
   spec.weight_defaults = read_choice_defaults(node, defaults);
   spec.weight_choices = read_choices(node.at("choices"), spec.weight_defaults, ChoiceDefaults::weights());
+  if (spec.weight_defaults.refit && std::ranges::none_of(spec.weight_choices, &Choice::refit))
+    node.at("refit").fail("has no effect: it is for integers of at most 8 bits by channel or group");
 }
 
 /// `observer`, and the settings that it reads: another's is an error.
@@ -83,7 +86,7 @@ ObserverSpec read_observer(const Yaml& node) {
     }
   }
   const ObserverEntry& observer = find_observer(spec.name);
-  const auto read = [&](const char* key, bool ObserverEntry::* takes, double low, double high, double& value) {
+  const auto read = [&](const char* key, bool ObserverEntry::*takes, double low, double high, double& value) {
     const auto setting = node.find(key);
     if (!setting) return;
     if (!(observer.*takes)) setting->fail("is read only with observer: " + observers_that(takes));

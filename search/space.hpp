@@ -53,8 +53,8 @@ struct SpaceRule {
 
 /// `space:` of the experiment: choices for weights and activations, rules (first match wins), ties.
 ///
-///   weights:     {choices, granularity, range, percentile, symmetric, narrow, rounding,
-///                compensation: none | bias | analytic}
+///   weights:     {choices, granularity, range, percentile, symmetric, narrow, rounding, refit,
+///                compensation: none | bias | analytic}; none but choices and granularity: the recipe `tuned`
 ///   activations: {choices, granularity: tensor | channel | token, observer, percentile, momentum, symmetric, narrow,
 ///                 attention}
 ///   rules:       a list of {match: pattern or list of patterns, weights: [choices], activations: [choices]}

@@ -148,7 +148,8 @@ std::shared_ptr<PackedWeight> pack_codes(const IntegerLayer& layer, IntegerForm 
   }
   constexpr std::int64_t kMostSum = std::numeric_limits<std::int32_t>::max() / 255;
   if (std::ranges::max(magnitudes) > kMostSum) return nullptr;  // the sum of products might not fit into 32 bits
-  for (std::size_t c = 0; c < channels; ++c) packed->scales[c] = layer.factor * weight.scales[parts == 1 ? 0 : c] / finer;
+  for (std::size_t c = 0; c < channels; ++c)
+    packed->scales[c] = layer.factor * weight.scales[parts == 1 ? 0 : c] / finer;
 
   const Layout& layout = layer.packed[static_cast<std::size_t>(form)];
   packed->engine = engine;

@@ -250,8 +250,18 @@ TEST_CASE("integer weights must have one scale a channel or tensor and fit into 
   CHECK(packed("int8"));
   CHECK(packed("int7+affine"));
   CHECK_FALSE(packed("int4:g8"));
+  for (const char* between : {"int1+fit", "int2+affine+fit", "int4+affine+fit", "int7+affine+fit"})
+    CHECK(packed(between));
   // 0 … 255 around a zero point in the middle.
   CHECK_FALSE(packed("int8+affine+minmax"));
+}
+
+TEST_CASE("zero points between codes are computed exactly in integers") {
+  for (const char* choice : {"int1+fit", "int2+affine+fit", "int3+affine+fit", "int4+affine+fit", "int6+affine+fit"}) {
+    INFO(choice);
+    check_layer(one_convolution(16, 24, {1, 1, 0, 1}), choice, 8, false);
+    check_layer(one_gemm(true, 1), choice, 8, false);
+  }
 }
 
 TEST_CASE("a Gemm in integers takes any alpha") {

@@ -207,7 +207,7 @@ TEST_CASE("a wrong rounding, share or compensation in YAML is an error with its 
   CHECK_THROWS_WITH(from_yaml("{format: int4, rounding: gpt}"),
                     "t.yaml:1:34: choice.rounding: 'gpt' is not a rounding; known: nearest, hqq, hqq:grid, "
                     "hqq:alternating, hqq:legacy, descent, gptq, gptq:actorder, gptq:descent, adaround, flexround, "
-                    "signround, trained, billm");
+                    "signround, trained, nupes, billm");
   CHECK_THROWS_WITH(from_yaml("{format: int4, compensation: biases}"),
                     "t.yaml:1:38: choice.compensation: 'biases' is not a compensation; known: none, bias, analytic");
   CHECK_THROWS_WITH(from_yaml("{format: int4, outliers: 0}"), Contains("choice.outliers: must be from 0.01 to 50"));
@@ -275,6 +275,7 @@ TEST_CASE("with tuned as the default, choices of integers that say but bits and 
   const auto label = [&](const char* text) { return parse_choice(text, defaults, kWeights).label; };
   CHECK(label("int4") == "int4+tuned");
   CHECK(label("int3:g64") == "int3:g64+tuned");
-  for (const char* text : {"int4+gptq", "int4+absmax", "int4+affine", "nf4", "int16", "float", "int4+awq", "mxfp4"})
+  CHECK(label("int4+awq") == "int4+tuned+awq");
+  for (const char* text : {"int4+gptq", "int4+absmax", "int4+affine", "nf4", "int16", "float", "mxfp4"})
     CHECK(label(text) == weight_choice(text).label);
 }

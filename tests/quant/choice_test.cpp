@@ -183,7 +183,7 @@ TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
   const std::string modifiers =
       "known: tuned, affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, absmax, minmax, percentile, mse, grid, lp, "
       "wmse, octav, halfstep, noclip, pow2, pow2_mse, fit, output, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
-      "gptq, gptq:actorder, gptq:descent, adaround, flexround, signround, trained, billm";
+      "gptq, gptq:actorder, gptq:descent, adaround, flexround, signround, trained, nupes, billm";
   CHECK_THROWS_WITH(weight("int4+hq"), error("int4+hq") + "'hq' is not a modifier; " + modifiers);
   CHECK_THROWS_WITH(weight("int4+"), error("int4+") + "'' is not a modifier; " + modifiers);
   const std::string granularities = "is not a granularity; known: tensor, channel, token, gN for groups of N";

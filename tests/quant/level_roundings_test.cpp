@@ -1,4 +1,5 @@
-// Roundings of formats other than integers on a layer's second moments: gptq_levels, train_levels, quantize_billm.
+// Roundings of formats other than integers on a layer's second moments: gptq_levels, train_levels, nupes_levels,
+// quantize_billm.
 
 #include <cmath>
 #include <limits>
@@ -9,6 +10,9 @@
 #include "quant/billm_layer.hpp"
 #include "quant/gptq_levels.hpp"
 #include "quant/level_rows.hpp"
+#include "quant/nupes_levels.hpp"
+#include "quant/power_exponent.hpp"
+#include "quant/power_levels.hpp"
 #include "quant/roundings.hpp"
 #include "quant/trained_levels.hpp"
 #include "tests/catch.hpp"
@@ -18,6 +22,7 @@
 using namespace bitplan;
 using namespace bitplan::test;
 using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
 
 namespace {
 
@@ -203,6 +208,79 @@ TEST_CASE("formats without levels of their own are not trained") {
       "nf4 has no levels to train; known: binary, ternary, ttq, codebookN");
 }
 
+TEST_CASE("nupes: less output error than powerN, and than the best exponent of a search alone") {
+  const std::vector<float> w = sample("heavy", 8 * 60);
+  const WeightView view = WeightView::of({8, 60}, 0);
+  const LayerMoments moments = moments_of(60);
+  for (const std::string text : {"power2", "power3", "power4", "power6", "power8"}) {
+    INFO(text);
+    const Choice choice = weight_choice(text);
+    const QuantizedWeight plain = quantize_weight(w, view, choice), ours = nupes_levels(w, view, choice, moments);
+    const auto before = losses(w, plain.values, view, moments), after = losses(w, ours.values, view, moments);
+    check_no_row_worse(after, before);
+    CHECK(sum(after) < 0.5 * sum(before));
+    for (const double exponent : searched_exponents())
+      CHECK(sum(after) < 0.6 * sum(losses(w, power_quantize(w, 8, choice.bits, exponent).values, view, moments)));
+    CHECK(ours.stored_bits == plain.stored_bits);
+    CHECK(ours.mse > plain.mse);
+    CHECK(nupes_levels(w, view, choice, moments, 0, 3).values == ours.values);
+  }
+}
+
+TEST_CASE("nupes: codes, scales and levels by row are as powerN has them, on either axis") {
+  const std::vector<float> w = sample("gauss", 6 * 30);
+  const LayerMoments moments = moments_of(30);
+  for (const WeightView view : {WeightView{1, 6, 30}, WeightView{30, 6, 1}, WeightView{5, 6, 6}}) {
+    const Choice choice = weight_choice("power4");
+    const QuantizedWeight plain = quantize_weight(w, view, choice), ours = nupes_levels(w, view, choice, moments, 0.1);
+    CHECK(ours.scales == plain.scales);
+    REQUIRE(ours.code_book.size() == 6 * 15);
+    CHECK(ours.code_book != plain.code_book);
+    for (std::int64_t row = 0; row < 6; ++row)
+      for (std::int64_t c = 0; c < 30; ++c) {
+        const std::size_t at = element_at(view, row, c);
+        const auto level = static_cast<std::size_t>(row * 15 + ours.codes[at] + 7);
+        REQUIRE(ours.values[at] == ours.scales[static_cast<std::size_t>(row)] * ours.code_book[level]);
+      }
+  }
+}
+
+TEST_CASE("nupes: each group of a convolution has an exponent of its own, as if it were a layer by itself") {
+  const std::vector<float> w = sample("gauss", 8 * 40);
+  const LayerMoments two = moments_of(40, 2);
+  const Choice choice = weight_choice("power3");
+  const QuantizedWeight grouped = nupes_levels(w, WeightView::of({8, 40}, 0, 2), choice, two, 0.1);
+  LayerMoments second = moments_of(40);
+  second.gram[0] = two.gram[1];
+  const QuantizedWeight alone =
+      nupes_levels({w.data() + 4 * 40, 4 * 40}, WeightView::of({4, 40}, 0), choice, second, 0.1);
+  CHECK(std::equal(alone.values.begin(), alone.values.end(), grouped.values.begin() + 4 * 40));
+  CHECK(std::equal(alone.code_book.begin(), alone.code_book.end(), grouped.code_book.begin() + 4 * 7));
+}
+
+TEST_CASE("nupes shrinks both moments: inputs without drift give the same weights with cross moments and without") {
+  const std::vector<float> w = sample("gauss", 4 * 32);
+  const WeightView view = WeightView::of({4, 32}, 0);
+  const Choice choice = weight_choice("power3");
+  LayerMoments moments = moments_of(32);
+  const QuantizedWeight alone = nupes_levels(w, view, choice, moments, 0.5);
+  CHECK(sum(losses(w, alone.values, view, moments)) <
+        0.95 * sum(losses(w, quantize_weight(w, view, choice).values, view, moments)));
+  moments.cross.push_back(moments.gram[0]);
+  CHECK(nupes_levels(w, view, choice, moments, 0.5).values == alone.values);
+  for (float& c : moments.cross[0]) c *= 0.9F;
+  CHECK(nupes_levels(w, view, choice, moments, 0.5).values != alone.values);
+}
+
+TEST_CASE("nupes is for powerN by channel") {
+  for (const std::string where : {":tensor", ":g16"})
+    CHECK_THROWS_WITH(weight_choice("power4" + where + "+nupes"),
+                      EndsWith("rounding nupes gives each channel one scale: it needs granularity channel"));
+  CHECK_THROWS_WITH(weight_choice("int4+nupes"),
+                    "'int4+nupes' is not a choice: rounding nupes is for power2, power3, power4, power6, power8");
+  CHECK(weight_choice("power4:channel+nupes").label == "power4+nupes");
+}
+
 TEST_CASE("BiLLM passes errors on: less output error than BWN, no row worse than without passing on") {
   const std::vector<float> w = sample("heavy", 8 * 150);
   const WeightView view = WeightView::of({8, 150}, 0);
@@ -262,6 +340,11 @@ TEST_CASE("singular, zero and dead moments: levels, trained levels and BiLLM sta
             sum(losses(w, quantize_weight(w, view, weight_choice(text)).values, view, moments)) * (1 + 1e-4) + 1e-7);
     }
     CHECK(all_finite(quantize_billm(w, view, moments).weight.values));
+    const auto before = losses(w, quantize_weight(w, view, weight_choice("power4")).values, view, moments);
+    const auto nupes = nupes_levels(w, view, weight_choice("power4"), moments, 0.1);
+    CHECK(all_finite(nupes.values));
+    CHECK(all_finite(nupes.code_book));
+    check_no_row_worse(losses(w, nupes.values, view, moments), before);
   }
 }
 
@@ -291,12 +374,14 @@ TEST_CASE("moments and weights that are not finite are errors of levels, trained
   CHECK_THROWS_WITH(gptq_levels(w, view, weight_choice("fp4"), bad), message);
   CHECK_THROWS_WITH(train_levels(w, view, weight_choice("ttq"), bad), message);
   CHECK_THROWS_WITH(quantize_billm(w, view, bad), message);
+  CHECK_THROWS_WITH(nupes_levels(w, view, weight_choice("power4"), bad), message);
   CHECK_THROWS_WITH(gptq_levels(w, view, weight_choice("fp4"), negative),
                     "the mean square of input channel 0 is negative");
   const std::vector<float> nan{1, std::numeric_limits<float>::infinity(), 1, 1};
   CHECK_THROWS_WITH(gptq_levels(nan, view, weight_choice("fp4"), diagonal(2, 1)), Contains("value 1 of 4 is inf"));
   CHECK_THROWS_WITH(train_levels(nan, view, weight_choice("ttq"), diagonal(2, 1)), Contains("value 1 of 4 is inf"));
   CHECK_THROWS_WITH(quantize_billm(nan, view, diagonal(2, 1)), Contains("value 1 of 4 is inf"));
+  CHECK_THROWS_WITH(nupes_levels(nan, view, weight_choice("power4"), diagonal(2, 1)), Contains("value 1 of 4 is inf"));
 }
 
 TEST_CASE("weights of zeros, tiny, huge and of no elements: levels, trained levels and BiLLM are finite or say why") {
@@ -322,9 +407,12 @@ TEST_CASE("weights of zeros, tiny, huge and of no elements: levels, trained leve
     for (const std::string text : {"ttq", "ternary:g7", "binary", "codebook2:channel"})
       checked([&] { return train_levels(w, view, weight_choice(text), moments); });
     checked([&] { return quantize_billm(w, view, moments).weight; });
+    for (const std::string text : {"power2", "power8"})
+      checked([&] { return nupes_levels(w, view, weight_choice(text), moments); });
   }
   const WeightView none = WeightView::of({0, 5}, 0);
   CHECK(gptq_levels({}, none, weight_choice("fp4"), diagonal(5, 1)).values.empty());
   CHECK(train_levels({}, none, weight_choice("ttq"), diagonal(5, 1)).values.empty());
   CHECK(quantize_billm({}, none, diagonal(5, 1)).weight.values.empty());
+  CHECK(nupes_levels({}, none, weight_choice("power4"), diagonal(5, 1)).values.empty());
 }

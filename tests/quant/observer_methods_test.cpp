@@ -172,6 +172,20 @@ TEST_CASE("entropy ignores exact zeros, however many a ReLU makes") {
   CHECK(observed({.name = "entropy"}, {x})->range(8, false, false) == dense->range(8, false, false));
 }
 
+TEST_CASE("entropy of values far from 0 keeps more than the smallest of them") {
+  for (const std::size_t n : {100, 1000, 50000})
+    for (const float sign : {1.0F, -1.0F})
+      for (const int bits : {3, 8}) {
+        std::vector<float> x = sample("uniform", n);  // -0.5 … 1.5
+        for (float& value : x) value = sign * (value + 3.5F);
+        const Range range = observed({.name = "entropy"}, {x})->range(bits, false, false);
+        CAPTURE(n, sign, bits);
+        CHECK(std::max(-range.low, range.high) > 4.9F);  // even: nothing is gained by clipping
+      }
+  // All within a sixteenth of the thresholds: none is clipped.
+  CHECK(observed({.name = "entropy"}, {{-4.9F, 5, 4.95F, -5}})->range(8, false, false) == Range{-5, 5});
+}
+
 TEST_CASE("octav is the fixed point of its Newton iteration, among exact values and among bins") {
   for (const auto kind : kDistributions)
     for (const int bits : {2, 3, 4, 8})

@@ -281,6 +281,7 @@ TEST_CASE("the space is read strictly, each error at its place") {
   fails("weights: {choices: [int4, int9]}\n", "exp.yaml:1:27: weights.choices[1]: 'int9' is not a choice; known: ");
   fails("weights: {choices: int4}\n", "weights.choices: must be a list");
   fails("weights: {choices: [int4], rounding: adarond}\n", "weights.rounding: 'adarond' is not a rounding; known: nearest, ");
+  fails("weights: {choices: [int4, nf4], granularity: tensor, refit: true}\n", "weights.refit: has no effect");
   fails("weights: {choices: [int4], compensation: gptq}\n",
         "weights.compensation: 'gptq' is not a compensation; known: none, bias, analytic");
   fails("weights: {choices: [int4], granularity: row}\n", "weights.granularity: 'row' is not a granularity");
