@@ -72,7 +72,7 @@ struct System {
 struct Group {
   RoundingProblem problem;  ///< its moments are those of `gram`
   std::int64_t first = 0;
-  std::vector<float> gram;  ///< shrunk
+  std::vector<float> gram, cross;  ///< shrunk
   std::unique_ptr<LayerLoss> loss;
   std::vector<float> values;          ///< [problem.rows, columns]
   std::vector<std::int16_t> indices;  ///< of levels
@@ -95,11 +95,15 @@ std::unique_ptr<Group> make_group(const LevelRows& rows, const WeightView& view,
   group->problem = problem;
   group->first = first;
   group->gram.assign(problem.gram.begin(), problem.gram.end());
+  group->cross.assign(problem.cross.begin(), problem.cross.end());
   const auto k = static_cast<std::size_t>(problem.columns);
   double mean = 0;
   for (std::size_t c = 0; c < k; ++c) mean += static_cast<double>(group->gram[c * (k + 1)]) / static_cast<double>(k);
-  for (std::size_t c = 0; c < k; ++c) group->gram[c * (k + 1)] += static_cast<float>(shrink * mean);
+  for (auto* moments : {&group->gram, &group->cross})  // both: the drift of the inputs stays
+    for (std::size_t c = 0; c < k && !moments->empty(); ++c)
+      (*moments)[c * (k + 1)] += static_cast<float>(shrink * mean);
   group->problem.gram = group->gram;
+  group->problem.cross = group->cross;
   group->loss = std::make_unique<LayerLoss>(group->problem);
   group->losses.resize(static_cast<std::size_t>(problem.rows));
   for (std::int64_t r = 0; r < problem.rows; ++r) {

@@ -169,7 +169,7 @@ TEST_CASE("quantize takes every rounding that the list of roundings shows") {
     const auto name = entry["name"].get<std::string>();
     INFO(name);
     CHECK_FALSE(entry["summary"].get<std::string>().empty());
-    const std::string format = name == "trained" ? "ttq" : name == "billm" ? "binary:g10" : "int4";
+    const std::string format = name == "trained" ? "ttq" : name == "nupes" ? "power4" : name == "billm" ? "binary:g10" : "int4";
     CHECK(quantize.json(format + "+" + name)["choice"] == (name == "nearest" ? format : format + "+" + name));
   }
 }

@@ -356,10 +356,12 @@ TEST_CASE("with cross moments roundings and biases answer to the drift of the in
 
 TEST_CASE("fewer positions than columns do not let a shrunk Gram matrix pull weights to 0 where inputs drift") {
   SampleLayer layer("Gemm", WeightView{1, 4, 12, 1}, 3);
-  layer.moments.cross = layer.moments.gram;  // no drift: the same weights as without
-  const QuantizedWeight with = layer.as("int3+gptq:descent");
-  layer.moments.cross.clear();
-  CHECK(same_bits(with.values, layer.as("int3+gptq:descent").values));
+  for (const char* choice : {"int3+gptq:descent", "ttq+trained"}) {
+    layer.moments.cross = layer.moments.gram;  // no drift: the same weights as without
+    const QuantizedWeight with = layer.as(choice);
+    layer.moments.cross.clear();
+    CHECK(same_bits(with.values, layer.as(choice).values));
+  }
 }
 
 TEST_CASE("one sample, inputs of 0 and dead columns give finite weights that are no worse than nearest") {
