@@ -7,7 +7,6 @@
 
 #include "core/error.hpp"
 #include "quant/awq.hpp"
-#include "quant/bias_correction.hpp"
 #include "quant/layer_loss.hpp"
 #include "quant/level_roundings.hpp"
 #include "quant/output_range.hpp"
@@ -103,8 +102,9 @@ class LayerQuantizer {
     for (const auto c : out.float_columns)
       for (std::size_t i = static_cast<std::size_t>(c); i < rows.size(); i += static_cast<std::size_t>(columns_))
         out.values[i] = to_half(original[i]);
-    if (choice_.bias == BiasCorrection::empirical) out.bias = bias(original, out.values);
     finish(out, original);
+    if (choice_.bias == BiasCorrection::empirical)
+      out.bias = mean_difference(weight_.view, weight_.values, out.values, *moments_);
     if (choice_.bias == BiasCorrection::analytic)
       out.bias = mean_difference(weight_.view, weight_.values, out.values, *weight_.expected);
     return out;
@@ -377,7 +377,8 @@ class LayerQuantizer {
       judged.grid = grid_of(start, g);
       RoundingProblem asked = judged;
       const auto at = static_cast<std::size_t>(g);
-      const std::vector<float> gram = shrunk(judged.gram, at), cross = shrunk(judged.cross, at);
+      const std::vector<float> gram = shrunk(judged.gram, &LayerMoments::mean, at),
+                               cross = shrunk(judged.cross, &LayerMoments::float_mean, at);
       asked.gram = gram, asked.cross = cross;
       RoundedWeight rounded = method(asked, judged, g);
       QuantizedWeight part;
@@ -428,31 +429,22 @@ class LayerQuantizer {
 
   /// G or C of a group and what is added to both: the drift stays. Of moments about the means the share is that of the
   /// moments about 0, and a mean that few positions have given is trusted as little.
-  std::vector<float> shrunk(std::span<const float> moments, std::size_t group) const {
+  std::vector<float> shrunk(std::span<const float> moments, std::vector<std::vector<float>> LayerMoments::*column_means,
+                            std::size_t group) const {
     std::vector<float> out(moments.begin(), moments.end());
     if (moments.empty()) return out;
     const auto width = static_cast<std::size_t>(columns_);
     const std::vector<float>&gram = moments_->gram[group], &mean = moments_->mean[group];
-    const std::vector<float>& other = moments.data() == gram.data() ? mean : moments_->float_mean[group];
+    const std::vector<float>& other = (moments_->*column_means)[group];
+    const double part = share();
     double energy = 0;
     for (std::size_t c = 0; c < width; ++c) {
       const double square = centred_ ? static_cast<double>(mean[c]) * static_cast<double>(mean[c]) : 0;
       energy += (static_cast<double>(gram[c * (width + 1)]) + square) / static_cast<double>(columns_);
     }
     for (std::size_t i = 0; i < out.size() && centred_; ++i)
-      out[i] += static_cast<float>(share()) * mean[i / width] * other[i % width];
-    for (std::size_t c = 0; c < width; ++c) out[c * (width + 1)] += static_cast<float>(share() * energy);
-    return out;
-  }
-
-  std::vector<float> bias(const std::vector<float>& rows, const std::vector<float>& values) const {
-    std::vector<float> out;
-    for (std::int64_t g = 0; g < groups_; ++g) {
-      const auto at = static_cast<std::size_t>(g);
-      const auto part =
-          bias_correction(of_group(rows, g), of_group(values, g), moments_->float_mean[at], moments_->mean[at]);
-      out.insert(out.end(), part.begin(), part.end());
-    }
+      out[i] += static_cast<float>(part) * mean[i / width] * other[i % width];
+    for (std::size_t c = 0; c < width; ++c) out[c * (width + 1)] += static_cast<float>(part * energy);
     return out;
   }
 
@@ -469,8 +461,7 @@ class LayerQuantizer {
 
 QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice) {
   if (!choice.is_prepared() || choice.is_float || weight.values.empty()) {
-    auto out = quantize_weight(weight.values, weight.view, choice);
-    return out;
+    return quantize_weight(weight.values, weight.view, choice);
   }
   if (choice.needs_data() && weight.moments == nullptr)
     throw InputError("choice '" + choice.label + "' needs the layer's inputs");

@@ -104,6 +104,17 @@ void set_mse(std::span<const float> weights, QuantizedWeight& out) {
   out.mse = weights.empty() ? 0 : sum / static_cast<double>(weights.size());
 }
 
+ShrunkMoments shrunk_moments(const RoundingProblem& problem, double share) {
+  ShrunkMoments out{{problem.gram.begin(), problem.gram.end()}, {problem.cross.begin(), problem.cross.end()}};
+  const auto k = static_cast<std::size_t>(problem.columns);
+  double energy = 0;
+  for (std::size_t at = 0; at < out.gram.size(); at += k + 1) energy += static_cast<double>(out.gram[at]);
+  const auto added = static_cast<float>(share * energy / static_cast<double>(problem.columns));
+  for (auto* matrix : {&out.gram, &out.cross})
+    for (std::size_t at = 0; at < matrix->size(); at += k + 1) (*matrix)[at] += added;
+  return out;
+}
+
 void for_each_group(const LevelRows& rows, const LayerMoments& moments, int threads,
                     const std::function<void(const RoundingProblem& problem, std::int64_t first)>& each) {
   assert(moments.columns == rows.columns && moments.groups > 0 && rows.rows % moments.groups == 0);

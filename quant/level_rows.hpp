@@ -48,6 +48,13 @@ void put_row(const WeightView& view, std::int64_t row, std::span<const float> va
 /// The mean squared error of out.values.
 void set_mse(std::span<const float> weights, QuantizedWeight& out);
 
+/// G and C of a problem with share times the mean of G's diagonal added to both diagonals: the drift of the inputs
+/// stays.
+struct ShrunkMoments {
+  std::vector<float> gram, cross;  ///< cross: empty where the problem has none
+};
+ShrunkMoments shrunk_moments(const RoundingProblem& problem, double share);
+
 /// Calls each(problem, first row) for the channels of each group of a grouped convolution, one group otherwise. The
 /// problem's grid means nothing. Throws InputError when weights or moments are not finite, or a mean square is
 /// negative; asserts that the moments are of this weight.

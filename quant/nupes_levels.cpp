@@ -11,25 +11,10 @@
 namespace bitplan {
 namespace {
 
-struct ShrunkMoments {
-  std::vector<float> gram, cross;
-};
-
-ShrunkMoments shrunk(const RoundingProblem& problem, double share) {
-  ShrunkMoments out{{problem.gram.begin(), problem.gram.end()}, {problem.cross.begin(), problem.cross.end()}};
-  const auto k = static_cast<std::size_t>(problem.columns);
-  double energy = 0;
-  for (std::size_t at = 0; at < out.gram.size(); at += k + 1) energy += static_cast<double>(out.gram[at]);
-  const auto added = static_cast<float>(share * energy / static_cast<double>(problem.columns));
-  for (auto* matrix : {&out.gram, &out.cross})
-    for (std::size_t at = 0; at < matrix->size(); at += k + 1) (*matrix)[at] += added;
-  return out;
-}
-
 /// Rounds the channels of one group; those that gain by it go to `out`.
 void round_group(const LevelRows& rows, const RoundingProblem& problem, std::int64_t first, const WeightView& view,
                  int bits, double share, QuantizedWeight& out) {
-  const ShrunkMoments moments = shrunk(problem, share);
+  const ShrunkMoments moments = shrunk_moments(problem, share);
   RoundingProblem asked = problem;
   asked.gram = moments.gram;
   asked.cross = moments.cross;

@@ -70,9 +70,9 @@ struct System {
 
 /// A group of a grouped convolution (or the whole weight) and what its rows have come to.
 struct Group {
-  RoundingProblem problem;  ///< its moments are those of `gram`
+  RoundingProblem problem;  ///< its moments are those below
   std::int64_t first = 0;
-  std::vector<float> gram, cross;  ///< shrunk
+  ShrunkMoments moments;
   std::unique_ptr<LayerLoss> loss;
   std::vector<float> values;          ///< [problem.rows, columns]
   std::vector<std::int16_t> indices;  ///< of levels
@@ -94,16 +94,9 @@ std::unique_ptr<Group> make_group(const LevelRows& rows, const WeightView& view,
   auto group = std::make_unique<Group>();
   group->problem = problem;
   group->first = first;
-  group->gram.assign(problem.gram.begin(), problem.gram.end());
-  group->cross.assign(problem.cross.begin(), problem.cross.end());
-  const auto k = static_cast<std::size_t>(problem.columns);
-  double mean = 0;
-  for (std::size_t c = 0; c < k; ++c) mean += static_cast<double>(group->gram[c * (k + 1)]) / static_cast<double>(k);
-  for (auto* moments : {&group->gram, &group->cross})  // both: the drift of the inputs stays
-    for (std::size_t c = 0; c < k && !moments->empty(); ++c)
-      (*moments)[c * (k + 1)] += static_cast<float>(shrink * mean);
-  group->problem.gram = group->gram;
-  group->problem.cross = group->cross;
+  group->moments = shrunk_moments(problem, shrink);
+  group->problem.gram = group->moments.gram;
+  group->problem.cross = group->moments.cross;
   group->loss = std::make_unique<LayerLoss>(group->problem);
   group->losses.resize(static_cast<std::size_t>(problem.rows));
   for (std::int64_t r = 0; r < problem.rows; ++r) {
@@ -170,7 +163,7 @@ Products products_of_rows(const LevelRows& rows, const Pattern& pattern, const G
   for (std::size_t c = 0; c < k; ++c)
     for (std::size_t r = 0; r < count; ++r)
       if (const float factor = out.factor[r * k + c]; factor != 0)
-        add_multiple(factor, group.gram.data() + c * k, out.row(r, out.of[r * k + c]), k);
+        add_multiple(factor, group.moments.gram.data() + c * k, out.row(r, out.of[r * k + c]), k);
   return out;
 }
 
