@@ -174,6 +174,7 @@ void Executor::run(Workspace& w, std::span<const Tensor> inputs, const Candidate
   parallel_for(1, 1, [&](std::size_t, int) {
     for (std::size_t i = prefix.first_step(); i < program.steps.size(); ++i) {
       if (!invalid) prefix.before(i);  // what is stored must not forget that
+      frame.keeps_floats = prefix.stores_before(i + 1);
       program.steps[i].step->run(frame);
     }
   });

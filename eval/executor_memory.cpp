@@ -94,6 +94,7 @@ void plan_memory(Program& program) {
     const ProgramStep& step = program.steps[static_cast<std::size_t>(i)];
     for (const ValueId id : step.reads) use(id, i);
     for (const ValueId id : step.writes) use(id, i);
+    for (const ValueId id : step.early) use(id, i);
   }
   for (const ValueId output : program.outputs) use(output, steps);
 

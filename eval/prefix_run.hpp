@@ -19,6 +19,8 @@ class PrefixRun {
   std::size_t first_step() const { return first_step_; }
   /// To be called before each step from there on: stores what other candidates have asked for too.
   void before(std::size_t step);
+  /// Whether before() stores something when it is called for this step, the next one.
+  bool stores_before(std::size_t step) const { return next_ < end_ && checkpoints_.step(next_) == step; }
 
  private:
   void plan();

@@ -90,41 +90,57 @@ struct Loop {
 class BroadcastStep final : public Step {
  public:
   BroadcastStep(algorithm op, bool swapped, const Operand& full, const Operand& part, ValueId target,
-                std::vector<Loop> loops)
-      : op_(op), swapped_(swapped), full_(full), part_(part), target_(target), loops_(std::move(loops)) {}
+                std::vector<Loop> loops, const OnStore& store)
+      : op_(op),
+        swapped_(swapped),
+        full_(full),
+        part_(part),
+        target_(target),
+        loops_(std::move(loops)),
+        store_(store) {}
 
   void run(Frame& frame) const override {
-    const auto* x = reinterpret_cast<const float*>(frame.read(full_));
-    const auto* p = reinterpret_cast<const float*>(frame.read(part_));
-    auto* y = reinterpret_cast<float*>(frame.write(target_));
     switch (op_) {
       case algorithm::binary_add:
-        return walk(0, x, p, y, [](float a, float b) { return a + b; });
+        return all(frame, [](float a, float b) { return a + b; });
       case algorithm::binary_mul:
-        return walk(0, x, p, y, [](float a, float b) { return a * b; });
+        return all(frame, [](float a, float b) { return a * b; });
       case algorithm::binary_sub:
-        if (swapped_) return walk(0, x, p, y, [](float a, float b) { return b - a; });
-        return walk(0, x, p, y, [](float a, float b) { return a - b; });
+        if (swapped_) return all(frame, [](float a, float b) { return b - a; });
+        return all(frame, [](float a, float b) { return a - b; });
       case algorithm::binary_min:
-        return walk(0, x, p, y, [](float a, float b) { return (a != a) | (a < b) ? a : b; });
+        return all(frame, [](float a, float b) { return (a != a) | (a < b) ? a : b; });
       default:
-        if (swapped_) return walk(0, x, p, y, [](float a, float b) { return b / a; });
-        return walk(0, x, p, y, [](float a, float b) { return a / b; });
+        if (swapped_) return all(frame, [](float a, float b) { return b / a; });
+        return all(frame, [](float a, float b) { return a / b; });
     }
   }
 
  private:
   template <class F>
-  void walk(std::size_t depth, const float* x, const float* p, float* y, const F& f) const {
+  void all(Frame& frame, const F& f) const {
+    const auto* x = reinterpret_cast<const float*>(frame.read(full_));
+    const auto* p = reinterpret_cast<const float*>(frame.read(part_));
+    auto* y = reinterpret_cast<float*>(frame.write(target_));
+    const auto unit = static_cast<std::size_t>(loops_[0].full);  // dense: the outermost loop covers all
+    store_.in_parts(frame, static_cast<std::size_t>(loops_[0].count) * unit, unit,
+                    [&](std::size_t first, std::size_t count) {
+                      const float* from = p + static_cast<std::int64_t>(first / unit) * loops_[0].part;
+                      walk(0, static_cast<std::int64_t>(count / unit), x + first, from, y + first, f);
+                    });
+  }
+
+  template <class F>
+  void walk(std::size_t depth, std::int64_t count, const float* x, const float* p, float* y, const F& f) const {
     const Loop& loop = loops_[depth];
     if (depth + 1 < loops_.size()) {
-      for (std::int64_t i = 0; i < loop.count; ++i)
-        walk(depth + 1, x + i * loop.full, p + i * loop.part, y + i * loop.full, f);
+      for (std::int64_t i = 0; i < count; ++i)
+        walk(depth + 1, loops_[depth + 1].count, x + i * loop.full, p + i * loop.part, y + i * loop.full, f);
     } else if (loop.part == 0) {
       const float b = *p;
-      for (std::int64_t i = 0; i < loop.count; ++i) y[i] = f(x[i], b);
+      for (std::int64_t i = 0; i < count; ++i) y[i] = f(x[i], b);
     } else {
-      for (std::int64_t i = 0; i < loop.count; ++i) y[i] = f(x[i], p[i * loop.part]);
+      for (std::int64_t i = 0; i < count; ++i) y[i] = f(x[i], p[i * loop.part]);
     }
   }
 
@@ -133,6 +149,7 @@ class BroadcastStep final : public Step {
   Operand full_, part_;
   ValueId target_;
   std::vector<Loop> loops_;  ///< outermost first; the innermost is dense in x and y
+  OnStore store_;
 };
 
 /// The physical loops over `full` with the strides of `part` beside them, neighbours that run on joined.
@@ -188,7 +205,9 @@ bool with_broadcast(ProgramBuilder& builder, const Node& node, const Operands& o
   const ValueId out = in_place ? builder.overwrite(x.value, y) : builder.make(layout);
   auto loops = broadcast_loops(*placement_of(layout), *placement_of(builder.value(p.value).layout));
   if (loops.back().full != 1) return false;
-  builder.add(std::make_unique<BroadcastStep>(op, ops.swapped, x, p, out, std::move(loops)), {x, p}, {out});
+  const OnStore store = builder.on_store(node.outputs[0], out);
+  builder.add(std::make_unique<BroadcastStep>(op, ops.swapped, x, p, out, std::move(loops), store), {x, p}, {out},
+              store);
   builder.define(node.outputs[0], out);
   return true;
 }

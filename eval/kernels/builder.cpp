@@ -27,6 +27,7 @@ ProgramBuilder::ProgramBuilder(std::shared_ptr<const Network> network, IntegerPa
   states_.resize(net.tensors.size());
   laid_out_.resize(net.nodes.size());
   site_of_tensor_.assign(net.tensors.size(), -1);
+  program_.quantized_by_reader.resize(net.sites.size());
   layer_of_node_.assign(net.nodes.size(), -1);
   for (const Site& site : net.sites)
     if (site.kind == Site::Kind::activation) site_of_tensor_[static_cast<std::size_t>(site.tensor)] = site.id;
@@ -98,9 +99,10 @@ Operand ProgramBuilder::layer_unquantized(LayerId layer, const Layout& layout) {
   if (integers_.parts || !s.quantization || !(value(s.native).layout == layout)) return layer_as(layer, layout);
   const Site& site = network().site(id);
   if (site.layers.size() != 1 || !site.products.empty()) return layer_as(layer, layout);
-  auto tap = std::make_unique<SiteStep>(engine(), id, s.native, s.native, layout, SiteStep::Quantizer::reader);
-  program_.steps[*s.quantization] = {std::move(tap), {s.native}, {}};
-  s.quantization.reset();
+  program_.quantized_by_reader[static_cast<std::size_t>(id)] = true;
+  ProgramStep& pass = program_.steps[*s.quantization];  // is left to show values to a tap
+  pass.writes.clear();
+  pass.sites.clear();
   s.layer_input = {.value = s.native, .site = id};
   return s.layer_input;
 }
@@ -289,8 +291,9 @@ bool ProgramBuilder::share_storage(const Operand& operand, ValueId other) const 
 }
 
 void ProgramBuilder::add(std::unique_ptr<const Step> step, const std::vector<Operand>& reads,
-                         const std::vector<ValueId>& writes) {
+                         const std::vector<ValueId>& writes, const OnStore& store) {
   ProgramStep s{std::move(step), {}, writes};
+  if (store) s.early.push_back(store.to);
   for (const Operand& operand : reads) {
     if (operand.value != kNoValue) s.reads.push_back(operand.value);
     if (operand.quantized != kNoValue) s.reads.push_back(operand.quantized);
@@ -345,37 +348,41 @@ LayerId ProgramBuilder::biased_by_element(TensorId tensor) const {
   return layer && integers_.by_element(layer->id) ? layer->id : -1;
 }
 
-void ProgramBuilder::define(TensorId tensor, ValueId id, bool on_store) {
+/// In place when only layers read the tensor and nobody anything else in its memory.
+ValueId ProgramBuilder::place_quantized(TensorId tensor, ValueId id) {
+  const auto& sharing = tensors_in_storage_[value(id).storage];
+  const bool alone = std::ranges::none_of(sharing, [&](TensorId t) { return read_later(t); });
+  return alone && only_layers_read(tensor) ? id : make(value(id).layout);
+}
+
+void ProgramBuilder::define(TensorId tensor, ValueId id) {
   if (const LayerId layer = biased_by_element(tensor); layer >= 0) add_element_bias(*this, layer, id);
   TensorState& s = states_[static_cast<std::size_t>(tensor)];
   assert(s.native == kNoValue);
   s.native = id;
   s.layer_input = {.value = id};
-  auto& sharing = tensors_in_storage_[value(id).storage];
-  const bool alone = std::ranges::none_of(sharing, [&](TensorId t) { return read_later(t); });
-  sharing.insert(tensor);
   const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
-  if (site < 0) return;
-  if (value(id).constant || !is_float(tensor)) return;
+  const bool in_float = site >= 0 && is_float(tensor) && !value(id).constant && float_layers_read(site);
+  if (in_float && s.quantized == kNoValue) s.quantized = place_quantized(tensor, id);
+  tensors_in_storage_[value(id).storage].insert(tensor);
+  if (site < 0 || value(id).constant || !is_float(tensor)) return;
   add_codes(tensor, site);
-  if (!float_layers_read(site)) return;
-  ValueId quantized = id;
-  if (!alone || !only_layers_read(tensor)) {
-    quantized = make(value(id).layout);
-    s.layer_input = {.value = id, .site = site, .quantized = quantized};
-  }
-  const auto by = on_store ? SiteStep::Quantizer::producer : SiteStep::Quantizer::pass;
-  add(std::make_unique<SiteStep>(engine(), site, id, quantized, value(id).layout, by), {{.value = id}}, {quantized});
+  if (!in_float) return;
+  if (s.quantized != id) s.layer_input = {.value = id, .site = site, .quantized = s.quantized};
+  add(std::make_unique<SiteStep>(engine(), site, id, s.quantized, value(id).layout), {{.value = id}}, {s.quantized});
   program_.steps.back().sites.push_back(site);
-  if (!on_store) s.quantization = program_.steps.size() - 1;
+  s.quantization = program_.steps.size() - 1;
 }
 
-SiteId ProgramBuilder::site_on_store(TensorId tensor) const {
+OnStore ProgramBuilder::on_store(TensorId tensor, ValueId id) {
   const SiteId site = site_of_tensor_[static_cast<std::size_t>(tensor)];
-  if (site < 0 || integers_.parts || !only_layers_read(tensor) || biased_by_element(tensor) >= 0) return -1;
-  const bool floats = std::ranges::all_of(network().site(site).layers,
-                                          [&](LayerId id) { return integer_form(id) == IntegerForm::none; });
-  return floats ? site : -1;
+  if (site < 0 || integers_.parts || !is_float(tensor) || biased_by_element(tensor) >= 0) return {};
+  if (std::ranges::any_of(network().site(site).layers,
+                          [&](LayerId layer) { return integer_form(layer) != IntegerForm::none; }))
+    return {};
+  TensorState& s = states_[static_cast<std::size_t>(tensor)];
+  s.quantized = place_quantized(tensor, id);
+  return {site, id, s.quantized};
 }
 
 bool ProgramBuilder::is_blocked(TensorId tensor) const {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "eval/kernels/integer_layer.hpp"
-#include "eval/kernels/program.hpp"
+#include "eval/kernels/on_store.hpp"
 #include "eval/kernels/strided_operand.hpp"
 
 namespace bitplan {
@@ -73,7 +73,8 @@ class ProgramBuilder {
   bool share_storage(const Operand& operand, ValueId value) const;
 
   // Writing.
-  void add(std::unique_ptr<const Step> step, const std::vector<Operand>& reads, const std::vector<ValueId>& writes);
+  void add(std::unique_ptr<const Step> step, const std::vector<Operand>& reads, const std::vector<ValueId>& writes,
+           const OnStore& store = {});
   struct Argument {
     int slot;  ///< DNNL_ARG_…
     Operand operand;
@@ -81,12 +82,12 @@ class ProgramBuilder {
   /// A oneDNN primitive with user-managed scratch memory.
   void add(const dnnl::primitive& primitive, const Layout& scratch, std::vector<Argument> reads,
            const std::vector<Argument>& writes);
-  /// The tensor's values are now in `value`. Adds tap and quantization when it is an activation site. `on_store`: the
-  /// kernel quantizes them itself, but when there is a tap.
-  void define(TensorId tensor, ValueId value, bool on_store = false);
-  /// The site of which a kernel that makes `tensor` in memory of its own may take the quantizer as it stores: nobody
-  /// reads the float values. -1: none.
-  SiteId site_on_store(TensorId tensor) const;
+  /// What the kernel that makes `tensor` in `value` is to do with the values; nothing when it is no activation site, or
+  /// not quantized in float by one quantizer. To be asked right before the step that makes them is added and define()
+  /// called.
+  OnStore on_store(TensorId tensor, ValueId value);
+  /// The tensor's values are now in `value`. Adds tap and quantization when it is an activation site.
+  void define(TensorId tensor, ValueId value);
   /// Its values were made in blocks of channels or channels last.
   bool is_blocked(TensorId tensor) const;
   /// The tensor's values lie scattered in another value (a transposed, sliced or repeated view). They are copied when a
@@ -115,8 +116,9 @@ class ProgramBuilder {
     std::vector<ValueId> copies;  ///< in other layouts
     std::vector<ValueId> layer_copies;
     std::array<ValueId, 2> codes{kNoValue, kNoValue};  ///< channels last, row-major
-    std::optional<StridedOperand> strided;  ///< until it is copied into `native`
-    std::optional<std::size_t> quantization;  ///< the step that is a pass for nothing else
+    std::optional<StridedOperand> strided;             ///< until it is copied into `native`
+    ValueId quantized = kNoValue;                      ///< of a site: where its SiteStep writes
+    std::optional<std::size_t> quantization;           ///< that step
   };
 
   TensorState& state(TensorId tensor);
@@ -130,6 +132,7 @@ class ProgramBuilder {
   bool only_layers_read(TensorId tensor) const;
   bool float_layers_read(SiteId site) const;
   void add_codes(TensorId tensor, SiteId site);
+  ValueId place_quantized(TensorId tensor, ValueId value);
   LayerId biased_by_element(TensorId tensor) const;  ///< the layer that makes it; -1: none such
   bool read_later(TensorId tensor) const;
   ValueId push(Value value);

@@ -13,20 +13,28 @@ namespace {
 struct Depthwise {
   DepthwiseShape shape;
   std::int64_t images, channels;
+  DepthwiseFunction function;
   Clamp clamp;
 
   std::int64_t blocks() const { return (channels + kDepthwiseBlock - 1) / kDepthwiseBlock; }
 };
 
-/// What the functions behind the convolution do, when they are one Relu or Clip at most. Bounds enclose 0, so that
-/// padding stays 0.
-std::optional<Clamp> clamp_of(const Group& group) {
-  if (group.post_ops.empty()) return Clamp();
+struct Behind {
+  DepthwiseFunction function = DepthwiseFunction::clamp;
+  Clamp clamp{};
+};
+
+/// What the functions behind the convolution do, when they are one at most that the kernel has. Bounds enclose 0, so
+/// that padding stays 0.
+std::optional<Behind> behind(const Group& group) {
+  if (group.post_ops.empty()) return Behind();
   const PostOp& op = group.post_ops[0];
   if (group.post_ops.size() > 1 || op.addend != kNoTensor || op.eltwise.size() != 1) return std::nullopt;
   const Eltwise& f = op.eltwise[0];
-  if (f.algorithm == dnnl::algorithm::eltwise_relu && f.alpha == 0) return Clamp{.low = 0};
-  if (f.algorithm == dnnl::algorithm::eltwise_clip && f.alpha <= 0 && f.beta >= 0) return Clamp{f.alpha, f.beta};
+  if (f.algorithm == dnnl::algorithm::eltwise_relu && f.alpha == 0) return Behind{.clamp = {.low = 0}};
+  if (f.algorithm == dnnl::algorithm::eltwise_clip && f.alpha <= 0 && f.beta >= 0)
+    return Behind{.clamp = {f.alpha, f.beta}};
+  if (f.algorithm == dnnl::algorithm::eltwise_swish && f.alpha == 1) return Behind{DepthwiseFunction::swish};
   return std::nullopt;
 }
 
@@ -35,8 +43,8 @@ std::optional<Depthwise> depthwise_of(const ConvolutionPlan& plan, const Group& 
   const Dims& w = plan.weights;
   if (w.size() != 5 || w[0] != plan.source[1] || w[1] != 1 || w[2] != 1 || plan.dilations != Dims(2, 0))
     return std::nullopt;
-  const auto clamp = clamp_of(group);
-  if (!clamp || !depthwise_pays(best_isa()) || plan.strides[1] > 2 ||
+  const auto functions = behind(group);
+  if (!functions || !depthwise_pays(best_isa()) || plan.strides[1] > 2 ||
       !(source == blocked_layout(plan.source, kDepthwiseBlock)) ||
       !(target == blocked_layout(plan.target, kDepthwiseBlock)))
     return std::nullopt;
@@ -52,7 +60,8 @@ std::optional<Depthwise> depthwise_of(const ConvolutionPlan& plan, const Group& 
                         .pad_left = plan.pad_begin[1]},
               .images = plan.source[0],
               .channels = plan.source[1],
-              .clamp = *clamp};
+              .function = functions->function,
+              .clamp = functions->clamp};
   plan_strips(d.shape);
   return d;
 }
@@ -62,7 +71,7 @@ class DepthwiseStep final : public Step {
   struct Values {
     Operand input;  ///< with a site and no quantized value: to be quantized here
     Operand weight, bias;
-    SiteId on_store;  ///< to be quantized here, or none
+    OnStore store;
     ValueId output, buffer;
   };
   DepthwiseStep(const Depthwise& d, const Values& values) : d_(d), v_(values) {}
@@ -77,20 +86,24 @@ class DepthwiseStep final : public Step {
         reinterpret_cast<const float*>(frame.read(reads_floats ? Operand{.value = v_.input.value} : v_.input));
     auto* output = reinterpret_cast<float*>(frame.write(v_.output));
     const Affine* quantize = reads_floats ? frame.quantizer(v_.input.site) : nullptr;
-    const Affine* requantize = frame.tap ? nullptr : frame.quantizer(v_.on_store);
+    const Affine* stored = v_.store.begin(frame);
+    const bool in_place = v_.store.from == v_.store.to;
     auto* buffer = reinterpret_cast<float*>(frame.write(v_.buffer));
     const DepthwiseShape& s = d_.shape;
     std::fill_n(buffer, s.buffer_size(), 0.0F);
-    for (std::int64_t image = 0; image < d_.images; ++image)
-      for (std::int64_t block = 0; block < d_.blocks(); ++block) {
-        const auto biases = biases_of(bias, block);
-        const float* filters = weights + block * s.kernel_h * s.kernel_w * kDepthwiseBlock;
-        depthwise_plane(best_isa(), s,
-                        {input, quantize, filters, biases.data(), d_.clamp.low, d_.clamp.high, requantize, output},
-                        buffer);
-        input += s.height * s.width * kDepthwiseBlock;
-        output += s.out_height * s.out_width * kDepthwiseBlock;
-      }
+    const std::int64_t size = s.out_height * s.out_width * kDepthwiseBlock;
+    for (std::int64_t plane = 0; plane < d_.images * d_.blocks(); ++plane) {
+      const std::int64_t block = plane % d_.blocks();
+      const auto biases = biases_of(bias, block);
+      const float* filters = weights + block * s.kernel_h * s.kernel_w * kDepthwiseBlock;
+      depthwise_plane(best_isa(), s,
+                      {input, quantize, filters, biases.data(), d_.function, d_.clamp.low, d_.clamp.high,
+                       in_place ? stored : nullptr, output + plane * size},
+                      buffer);
+      if (stored && !in_place)
+        v_.store.finish(*stored, frame, static_cast<std::size_t>(plane * size), static_cast<std::size_t>(size));
+      input += s.height * s.width * kDepthwiseBlock;
+    }
   }
 
  private:
@@ -120,13 +133,14 @@ bool compile_depthwise(ProgramBuilder& builder, const Group& group, const Layer&
   DepthwiseStep::Values values{.input = builder.layer_unquantized(layer.id, source),
                                .weight = ProgramBuilder::weight(layer.id),
                                .bias = builder.bias(layer.id, std::move(bias)),
-                               .on_store = builder.site_on_store(out),
+                               .store = {},
                                .output = builder.make(target),
                                .buffer = kNoValue};
   values.buffer = builder.make(plain_layout({depthwise->shape.buffer_size()}));
-  const std::vector<Operand> reads{values.input, values.weight, values.bias, {.site = values.on_store}};
-  builder.add(std::make_unique<DepthwiseStep>(*depthwise, values), reads, {values.output, values.buffer});
-  builder.define(out, values.output, values.on_store >= 0);
+  values.store = builder.on_store(out, values.output);
+  const std::vector<Operand> reads{values.input, values.weight, values.bias};
+  builder.add(std::make_unique<DepthwiseStep>(*depthwise, values), reads, {values.output, values.buffer}, values.store);
+  builder.define(out, values.output);
   return true;
 }
 

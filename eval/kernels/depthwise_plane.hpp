@@ -29,17 +29,24 @@ struct DepthwiseShape {
 /// Chooses strip and buffer_rows.
 void plan_strips(DepthwiseShape& shape);
 
+/// What follows a depthwise convolution in its kernel. Both give 0 for 0.
+enum class DepthwiseFunction : std::uint8_t {
+  clamp,
+  swish  ///< x / (1 + e^-x)
+};
+
 struct DepthwisePlane {
-  const float* input;        ///< [height, width, 16]
-  const Affine* quantize;    ///< of the input, as fake_quantize; null: not
-  const float* weights;      ///< [kernel_h, kernel_w, 16]
-  const float* bias;         ///< [16]
-  float low, high;           ///< bounds of the output; NaN passes
+  const float* input;      ///< [height, width, 16]
+  const Affine* quantize;  ///< of the input, as fake_quantize; null: not
+  const float* weights;    ///< [kernel_h, kernel_w, 16]
+  const float* bias;       ///< [16]
+  DepthwiseFunction function;
+  float low, high;           ///< bounds of `clamp`; NaN passes
   const Affine* requantize;  ///< of the output; null: not
   float* output;             ///< [out_height, out_width, 16]
 };
 
-/// Y = requantize(clamp(b + sum over i, j of W[i, j] P[y s_h + i, x s_w + j], low, high)) in the order of i, then j,
+/// Y = requantize(f(b + sum over i, j of W[i, j] P[y s_h + i, x s_w + j])) in the order of i, then j,
 /// where P is quantize(X) in a frame of zeros. `buffer`: buffer_size() floats, all 0 before the first plane, for planes
 /// of one shape. AVX-512 rounds each product and sum once, the others twice.
 /// O(out_height * out_width * kernel_h * kernel_w).

@@ -17,7 +17,8 @@ class NormStep final : public Step {
     bool centered;
     std::size_t rows, columns;
   };
-  NormStep(const Plan& plan, ValueId target) : p_(plan), target_(target), isa_(best_isa()) {}
+  NormStep(const Plan& plan, ValueId target, const OnStore& store)
+      : p_(plan), target_(target), store_(store), isa_(best_isa()) {}
 
   bool reads_anywhere() const override { return true; }
   void run(Frame& frame) const override {
@@ -27,12 +28,15 @@ class NormStep final : public Step {
     const NormRow norm{floats(p_.scale), floats(p_.bias), p_.epsilon, p_.centered};
     const float* x = floats(p_.source);
     auto* y = reinterpret_cast<float*>(frame.write(target_));
-    for (std::size_t r = 0; r < p_.rows; ++r, x += p_.columns, y += p_.columns) norm_row(isa_, norm, x, y, p_.columns);
+    store_.in_parts(frame, p_.rows * p_.columns, p_.columns, [&](std::size_t first, std::size_t count) {
+      for (std::size_t i = first; i < first + count; i += p_.columns) norm_row(isa_, norm, x + i, y + i, p_.columns);
+    });
   }
 
  private:
   Plan p_;
   ValueId target_;
+  OnStore store_;
   Isa isa_;
 };
 
@@ -55,7 +59,8 @@ void add_norm(ProgramBuilder& builder, const NormPattern& norm, std::int64_t col
   std::vector<Operand> reads{x};
   for (const Operand& row : {plan.scale, plan.bias})
     if (row.value != kNoValue) reads.push_back(row);
-  builder.add(std::make_unique<NormStep>(plan, y), reads, {y});
+  const OnStore store = builder.on_store(out, y);
+  builder.add(std::make_unique<NormStep>(plan, y, store), reads, {y}, store);
   builder.define(out, y);
 }
 

@@ -12,18 +12,22 @@ namespace {
 
 class UnaryStep final : public Step {
  public:
-  UnaryStep(const Unary& function, const Operand& source, ValueId target, std::size_t elements, float alpha, float beta)
+  UnaryStep(const Unary& function, const Operand& source, ValueId target, std::size_t elements, float alpha, float beta,
+            const OnStore& store)
       : run_(function.run[static_cast<std::size_t>(best_isa())]),
         source_(source),
         target_(target),
         elements_(elements),
         alpha_(alpha),
-        beta_(beta) {}
+        beta_(beta),
+        store_(store) {}
 
   bool reads_anywhere() const override { return true; }
   void run(Frame& frame) const override {
-    run_(reinterpret_cast<const float*>(frame.read(source_)), reinterpret_cast<float*>(frame.write(target_)), elements_,
-         alpha_, beta_);
+    const auto* x = reinterpret_cast<const float*>(frame.read(source_));
+    auto* y = reinterpret_cast<float*>(frame.write(target_));
+    store_.in_parts(frame, elements_, 1,
+                    [&](std::size_t first, std::size_t count) { run_(x + first, y + first, count, alpha_, beta_); });
   }
 
  private:
@@ -32,6 +36,7 @@ class UnaryStep final : public Step {
   ValueId target_;
   std::size_t elements_;  ///< padding included
   float alpha_, beta_;
+  OnStore store_;
 };
 
 bool add_unary(ProgramBuilder& builder, const Unary& function, TensorId in, TensorId out, float alpha, float beta) {
@@ -41,10 +46,12 @@ bool add_unary(ProgramBuilder& builder, const Unary& function, TensorId in, Tens
   const bool in_place = x.value == builder.native(in).value && builder.dies(in);
   const ValueId y =
       in_place ? builder.overwrite(x.value, builder.network().tensor(out).shape) : builder.make(value.layout);
-  builder.add(std::make_unique<UnaryStep>(function, x, y, value.bytes / sizeof(float), alpha, beta), {x}, {y});
-  builder.define(out, in_place || value.shape == builder.network().tensor(out).shape
-                          ? y
-                          : builder.view(y, builder.network().tensor(out).shape));
+  const bool same_shape = in_place || value.shape == builder.network().tensor(out).shape;
+  const ValueId seen = same_shape ? y : builder.view(y, builder.network().tensor(out).shape);
+  const OnStore store = builder.on_store(out, seen);
+  const std::size_t elements = value.bytes / sizeof(float);
+  builder.add(std::make_unique<UnaryStep>(function, x, y, elements, alpha, beta, store), {x}, {y}, store);
+  builder.define(out, seen);
   return true;
 }
 

@@ -48,6 +48,8 @@ struct Frame {
   const Executor::Tap* tap;
   bool* invalid;                   ///< set by steps that would lose a NaN: the outputs become NaN
   std::span<const Tensor> inputs;  ///< of the network
+  bool keeps_floats = false;       ///< what the step makes will be stored for other candidates, as it is
+  SiteId stored = -1;              ///< the site that its producer has quantized already (OnStore)
 
   const Affine* quantizer(SiteId site) const;  ///< null: float, or by parts
   bool quantizes(SiteId site) const { return quantizer(site) || candidate.parts(site); }
@@ -72,6 +74,7 @@ class Step {
 struct ProgramStep {
   std::unique_ptr<const Step> step;
   std::vector<ValueId> reads, writes;  ///< for the memory plan
+  std::vector<ValueId> early{};        ///< what the next step writes, but this one may (OnStore)
   /// Whose weights and quantizers the step looks at in the candidate: all of them, as prefix reuse relies on it.
   std::vector<LayerId> layers{};
   std::vector<SiteId> sites{};
@@ -96,9 +99,10 @@ struct Program {
   dnnl::engine engine;
   std::vector<Value> values;
   std::vector<ProgramStep> steps;
-  std::vector<Packing> layers;           ///< by LayerId
-  std::vector<ValueId> inputs, outputs;  ///< as network.inputs, network.outputs; plain
-  std::vector<std::size_t> offsets;      ///< in the arena, by ValueId
+  std::vector<Packing> layers;            ///< by LayerId
+  std::vector<ValueId> inputs, outputs;   ///< as network.inputs, network.outputs; plain
+  std::vector<bool> quantized_by_reader;  ///< by SiteId: the kernel that reads the site quantizes it
+  std::vector<std::size_t> offsets;       ///< in the arena, by ValueId
   std::size_t arena_bytes = 0;
   std::size_t naive_bytes = 0;                       ///< of an arena where nothing is reused
   std::shared_ptr<const Checkpoints> checkpoints{};  ///< where a run may begin

@@ -1,17 +1,17 @@
 #include "eval/kernels/site_step.hpp"
 
+#include <utility>
+
 #include "eval/kernels/builder.hpp"
 
 namespace bitplan {
 
-SiteStep::SiteStep(const dnnl::engine& engine, SiteId site, ValueId value, ValueId quantized, const Layout& layout,
-                   Quantizer quantizer)
+SiteStep::SiteStep(const dnnl::engine& engine, SiteId site, ValueId value, ValueId quantized, const Layout& layout)
     : engine_(engine),
       site_(site),
       value_(value),
       quantized_(quantized),
       elements_(layout.get_size() / sizeof(float)),
-      quantizer_(quantizer),
       plain_(plain_layout(dims_of(layout))) {
   if (layout == plain_) return;
   const dnnl::reorder::primitive_desc pd(engine, layout, engine, plain_, workspace_attributes());
@@ -21,7 +21,8 @@ SiteStep::SiteStep(const dnnl::engine& engine, SiteId site, ValueId value, Value
 
 void SiteStep::run(Frame& frame) const {
   if (frame.tap) show(frame);
-  if (quantizer_ == Quantizer::reader || (quantizer_ == Quantizer::producer && !frame.tap)) return;
+  if (std::exchange(frame.stored, -1) == site_) return;
+  if (frame.program.quantized_by_reader[static_cast<std::size_t>(site_)]) return;
   if (const SiteQuantizer* parts = frame.candidate.parts(site_)) return quantize(*parts, frame);
   const Affine* quantizer = frame.quantizer(site_);
   if (!quantizer) return;
@@ -56,7 +57,7 @@ void SiteStep::quantize(const SiteQuantizer& parts, Frame& frame) const {
   fake_quantize(parts, frame.tapped, frame.tapped);
   dnnl::memory plain(plain_, engine_, frame.tapped.data());
   dnnl::memory to = frame.memories[static_cast<std::size_t>(quantized_)];  // a handle
-  dnnl::reorder(plain, to).execute(frame.stream, plain, to);  // padding becomes 0
+  dnnl::reorder(plain, to).execute(frame.stream, plain, to);               // padding becomes 0
 }
 
 }  // namespace bitplan

@@ -10,14 +10,11 @@ namespace bitplan {
 ///
 /// A site quantized by parts (SiteQuantizer) is brought into plain row-major order for that, and back.
 ///
-/// A kernel may spare that pass over memory: the one that makes the values, which quantizes them as it stores them but
-/// when a tap must see them first, or the only one that reads the quantized ones.
+/// A kernel may spare that pass over memory: the one that makes the values (OnStore), or the only one that reads the
+/// quantized ones (Program::quantized_by_reader).
 class SiteStep final : public Step {
  public:
-  enum class Quantizer { pass, producer, reader };
-
-  SiteStep(const dnnl::engine& engine, SiteId site, ValueId value, ValueId quantized, const Layout& layout,
-           Quantizer quantizer);
+  SiteStep(const dnnl::engine& engine, SiteId site, ValueId value, ValueId quantized, const Layout& layout);
   void run(Frame& frame) const override;
 
  private:
@@ -30,7 +27,6 @@ class SiteStep final : public Step {
   SiteId site_;
   ValueId value_, quantized_;
   std::size_t elements_;  ///< padding included
-  Quantizer quantizer_;
   Layout plain_;
   dnnl::reorder to_plain_;  ///< null: plain already
   Layout scratch_;

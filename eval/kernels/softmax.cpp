@@ -10,21 +10,28 @@ namespace {
 /// Along the last axis, row by row while the row is in cache.
 class SoftmaxStep final : public Step {
  public:
-  SoftmaxStep(const Operand& source, ValueId target, std::int64_t rows, std::int64_t columns)
-      : source_(source), target_(target), rows_(rows), columns_(static_cast<std::size_t>(columns)), isa_(best_isa()) {}
+  SoftmaxStep(const Operand& source, ValueId target, std::int64_t rows, std::int64_t columns, const OnStore& store)
+      : source_(source),
+        target_(target),
+        elements_(static_cast<std::size_t>(rows * columns)),
+        columns_(static_cast<std::size_t>(columns)),
+        store_(store),
+        isa_(best_isa()) {}
 
   bool reads_anywhere() const override { return true; }
   void run(Frame& frame) const override {
     const auto* x = reinterpret_cast<const float*>(frame.read(source_));
     auto* y = reinterpret_cast<float*>(frame.write(target_));
-    for (std::int64_t r = 0; r < rows_; ++r, x += columns_, y += columns_) softmax_row(isa_, x, nullptr, y, columns_);
+    store_.in_parts(frame, elements_, columns_, [&](std::size_t first, std::size_t count) {
+      for (std::size_t i = first; i < first + count; i += columns_) softmax_row(isa_, x + i, nullptr, y + i, columns_);
+    });
   }
 
  private:
   Operand source_;
   ValueId target_;
-  std::int64_t rows_;
-  std::size_t columns_;
+  std::size_t elements_, columns_;
+  OnStore store_;
   Isa isa_;
 };
 
@@ -33,11 +40,13 @@ void add_rows(ProgramBuilder& builder, TensorId in, TensorId out, std::int64_t r
   const Shape& shape = builder.network().tensor(out).shape;
   const bool in_place = x.value == builder.native(in).value && builder.dies(in);
   const ValueId y = in_place ? builder.overwrite(x.value, shape) : builder.make(DType::f32, shape);
-  builder.add(std::make_unique<SoftmaxStep>(x, y, rows, columns), {x}, {y});
+  const OnStore store = builder.on_store(out, y);
+  builder.add(std::make_unique<SoftmaxStep>(x, y, rows, columns, store), {x}, {y}, store);
   builder.define(out, y);
 }
 
-/// Along one axis; before opset 13 along all from `axis` on. Forward: oneDNN's softmax (not of the last axis) or logsoftmax.
+/// Along one axis; before opset 13 along all from `axis` on. Forward: oneDNN's softmax (not of the last axis) or
+/// logsoftmax.
 template <class Forward>
 bool compile_forward(ProgramBuilder& builder, const Group& group) {
   const Network& net = builder.network();

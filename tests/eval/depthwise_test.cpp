@@ -45,13 +45,19 @@ struct Data {
 
 struct Bounds {
   float low = -kInfinity, high = kInfinity;
+  DepthwiseFunction function = DepthwiseFunction::clamp;
+
+  double operator()(double v) const {
+    if (function == DepthwiseFunction::swish) return v / (1 + std::exp(-v));
+    return std::clamp(v, static_cast<double>(low), static_cast<double>(high));
+  }
 };
 
 std::vector<float> made(Isa isa, const DepthwiseShape& s, const Data& d, const Bounds& bounds,
                         const Affine* quantize = nullptr, const Affine* requantize = nullptr) {
   std::vector<float> output(static_cast<std::size_t>(s.out_height * s.out_width * kDepthwiseBlock), -77);
   std::vector<float> buffer(static_cast<std::size_t>(s.buffer_size()), 0.0F);
-  const DepthwisePlane plane{d.input.data(), quantize,    d.weights.data(), d.bias.data(),
+  const DepthwisePlane plane{d.input.data(), quantize,    d.weights.data(), d.bias.data(), bounds.function,
                              bounds.low,     bounds.high, requantize,       output.data()};
   // Twice: a plane must not leave anything behind for the next one.
   for (int i = 0; i < 2; ++i) depthwise_plane(isa, s, plane, buffer.data());
@@ -72,7 +78,7 @@ double error(const DepthwiseShape& s, const Data& d, const Bounds& bounds, const
                 static_cast<double>(d.weights[static_cast<std::size_t>((i * s.kernel_w + j) * kDepthwiseBlock + c)]) *
                 static_cast<double>(d.input[static_cast<std::size_t>((v * s.width + u) * kDepthwiseBlock + c)]);
           }
-        sum = std::clamp(sum, static_cast<double>(bounds.low), static_cast<double>(bounds.high));
+        sum = bounds(sum);
         const float result = output[static_cast<std::size_t>((y * s.out_width + x) * kDepthwiseBlock + c)];
         most = std::max(most, std::abs(sum - static_cast<double>(result)));
       }
@@ -124,6 +130,8 @@ std::shared_ptr<const Network> network_of(const Case& c) {
   if (c.function == "Clip")
     y = b.op("Clip", {y, b.constant(Tensor::of<float>({}, std::vector<float>{0})),
                       b.constant(Tensor::of<float>({}, std::vector<float>{1.5F}))});
+  else if (c.function == "Swish")
+    y = b.op("Mul", {y, b.op("Sigmoid", {y})});
   else if (!c.function.empty())
     y = b.op(c.function, {y});
   return b.finish({b.conv(y, 8, {1, 1, 0, 1})});
@@ -135,7 +143,9 @@ std::vector<Case> cases() {
           {.input = {3, 33, 4, 4}, .kernel = 5, .pads = {2, 2, 2, 2}, .function = "Clip"},
           {.input = {2, 24, 10, 13}, .stride = 2, .pads = {0, 0, 1, 1}, .function = ""},
           {.input = {2, 40, 6, 40}, .kernel = 2, .pads = {0, 1, 1, 0}, .bias = false},
-          {.input = {2, 32, 5, 5}, .function = "HardSwish"}};
+          {.input = {2, 32, 5, 5}, .function = "HardSwish"},
+          {.input = {2, 20, 8, 6}, .kernel = 5, .pads = {2, 2, 2, 2}, .function = "Swish"},
+          {.input = {2, 32, 5, 5}, .function = "Elu"}};
 }
 
 Quantization quantized(const Network& net) {
@@ -153,6 +163,8 @@ TEST_CASE("a depthwise plane is the sum of its definition, for all shapes and in
     const Data d(s);
     most = std::max(most, error(s, d, {}, made(isa, s, d, {})));
     most = std::max(most, error(s, d, {0, 1}, made(isa, s, d, {0, 1})));
+    const Bounds swish{.function = DepthwiseFunction::swish};
+    most = std::max(most, error(s, d, swish, made(isa, s, d, swish)));
   });
   CHECK(most < 2e-5);
 }
