@@ -125,6 +125,7 @@ void round_row(const Sweep& sweep, std::int64_t begin, std::int64_t end, bool pa
 void run(Sweep& sweep) {
   const std::int64_t k = sweep.problem.columns, block = sweep.settings.block, blocks = sweep.blocks();
   for (std::int64_t b = 0; b < blocks; ++b) {
+    check_stop(sweep.problem);
     const std::int64_t begin = b * block, end = std::min(k, begin + block);
     choose_salient(sweep, begin, end);
     parallel_for(static_cast<std::size_t>(sweep.problem.rows), sweep.problem.threads, [&](std::size_t r, int) {
@@ -187,7 +188,7 @@ BillmWeight quantize_billm(std::span<const float> weights, const WeightView& vie
   out.weight.values.resize(weights.size());
   out.weight.codes.resize(weights.size());
   const LevelRows rows = plain_rows(weights, view);
-  for_each_group(rows, moments, settings.threads, [&](const RoundingProblem& problem, std::int64_t first) {
+  for_each_group(rows, moments, settings.threads, settings.stop, [&](const RoundingProblem& problem, auto first) {
     const auto width = static_cast<std::size_t>(problem.columns);
     std::vector<std::int64_t> order(width);
     std::iota(order.begin(), order.end(), 0);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -23,8 +24,9 @@ struct BillmSettings {
   std::int64_t block = 128;
   double salient = 1.0 / 16;  ///< of a block's columns, rounded; 0 … 1
   bool split = true;
-  double damping = 0.01;  ///< of the mean of G's diagonal
-  int threads = 0;        ///< results do not depend on it
+  double damping = 0.01;                    ///< of the mean of G's diagonal
+  int threads = 0;                          ///< results do not depend on it
+  const std::atomic<bool>* stop = nullptr;  ///< when it becomes true, Interrupted is thrown
 };
 
 struct BillmWeight {

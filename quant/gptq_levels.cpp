@@ -68,6 +68,7 @@ void sweep_rows(const Sweep& sweep, std::int64_t first, std::int64_t n, float* w
   const std::int64_t k = sweep.problem.columns;
   std::vector<float> errors(static_cast<std::size_t>(kBlock * n));
   for (std::int64_t begin = 0; begin < k; begin += kBlock) {
+    check_stop(sweep.problem);
     const std::int64_t end = std::min(k, begin + kBlock);
     for (std::int64_t r = 0; r < n; ++r) {
       float* row = weights + r * k;
@@ -125,7 +126,7 @@ QuantizedWeight gptq_levels(std::span<const float> weights, const WeightView& vi
     throw InputError(std::string(choice.format) + " draws its signs at random: gptq would choose them");
   QuantizedWeight out = rows.nearest;
   if (weights.empty()) return out;
-  for_each_group(rows, moments, settings.threads, [&](const RoundingProblem& problem, std::int64_t first) {
+  for_each_group(rows, moments, settings.threads, settings.stop, [&](const RoundingProblem& problem, auto first) {
     round_group(rows, problem, first, view, settings, out);
   });
   set_mse(weights, out);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <span>
 
 #include "quant/input_moments.hpp"
@@ -16,7 +17,8 @@ struct LevelRows;
 struct GptqLevelsSettings {
   double damping = 0.01;  ///< of the mean of G's diagonal; with fewer samples than columns more, columns / samples
   bool activation_order = false;
-  int threads = 0;  ///< results do not depend on it
+  int threads = 0;                          ///< results do not depend on it
+  const std::atomic<bool>* stop = nullptr;  ///< when it becomes true, Interrupted is thrown
 };
 
 /// No row has a larger output error L (rounding_problem.hpp) on these moments than quantize_weight's values have: such

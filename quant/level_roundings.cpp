@@ -25,21 +25,25 @@ bool takes_billm(const FormatEntry& format) { return format.family == binary; }
 
 template <bool by_activation>
 QuantizedWeight gptq(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                     const LayerMoments& moments, std::span<const float> importance, double share, int threads) {
-  return gptq_levels(weights, view, choice, moments, importance, {std::max(share, 0.01), by_activation, threads});
+                     const LayerMoments& moments, std::span<const float> importance, double share, int threads,
+                     const std::atomic<bool>* stop) {
+  return gptq_levels(weights, view, choice, moments, importance, {std::max(share, 0.01), by_activation, threads, stop});
 }
 
 QuantizedWeight trained(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                        const LayerMoments& moments, std::span<const float> importance, double share, int threads) {
+                        const LayerMoments& moments, std::span<const float> importance, double share, int threads,
+                        const std::atomic<bool>* stop) {
   TrainedLevelsSettings settings;
   settings.shrink = share;
   settings.threads = threads;
+  settings.stop = stop;
   return train_levels(weights, view, choice, moments, importance, settings);
 }
 
 QuantizedWeight nupes(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                      const LayerMoments& moments, std::span<const float>, double share, int threads) {
-  return nupes_levels(weights, view, choice, moments, share, threads);
+                      const LayerMoments& moments, std::span<const float>, double share, int threads,
+                      const std::atomic<bool>* stop) {
+  return nupes_levels(weights, view, choice, moments, share, threads, stop);
 }
 
 BillmSettings billm_settings(const Choice& choice) {
@@ -49,10 +53,12 @@ BillmSettings billm_settings(const Choice& choice) {
 }
 
 QuantizedWeight billm(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                      const LayerMoments& moments, std::span<const float>, double share, int threads) {
+                      const LayerMoments& moments, std::span<const float>, double share, int threads,
+                      const std::atomic<bool>* stop) {
   BillmSettings settings = billm_settings(choice);
   settings.damping = std::max(share, settings.damping);
   settings.threads = threads;
+  settings.stop = stop;
   BillmWeight made = quantize_billm(weights, view, moments, settings);
   made.weight.salient = std::move(made.salient);
   return std::move(made.weight);

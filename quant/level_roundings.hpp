@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <span>
 #include <string_view>
 
@@ -14,9 +15,10 @@ namespace bitplan {
 struct LevelRounding {
   std::string_view name, summary;
   bool (*takes)(const FormatEntry& format);
-  /// share: of the mean of G's diagonal, added to G for the method's use.
+  /// share: of the mean of G's diagonal, added to G for the method's use. Throws Interrupted when *stop becomes true.
   QuantizedWeight (*round)(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                           const LayerMoments& moments, std::span<const float> importance, double share, int threads);
+                           const LayerMoments& moments, std::span<const float> importance, double share, int threads,
+                           const std::atomic<bool>* stop);
 };
 
 /// Every rounding of formats other than integers.

@@ -115,7 +115,7 @@ ShrunkMoments shrunk_moments(const RoundingProblem& problem, double share) {
   return out;
 }
 
-void for_each_group(const LevelRows& rows, const LayerMoments& moments, int threads,
+void for_each_group(const LevelRows& rows, const LayerMoments& moments, int threads, const std::atomic<bool>* stop,
                     const std::function<void(const RoundingProblem& problem, std::int64_t first)>& each) {
   assert(moments.columns == rows.columns && moments.groups > 0 && rows.rows % moments.groups == 0);
   const std::int64_t n = rows.rows / moments.groups;
@@ -133,6 +133,7 @@ void for_each_group(const LevelRows& rows, const LayerMoments& moments, int thre
     problem.grid.scales.assign(static_cast<std::size_t>(n), 1.0F);
     problem.grid.zero_points.assign(static_cast<std::size_t>(n), 0.0F);
     problem.threads = threads;
+    problem.stop = stop;
     check(problem);
     each(problem, g * n);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -57,8 +58,8 @@ ShrunkMoments shrunk_moments(const RoundingProblem& problem, double share);
 
 /// Calls each(problem, first row) for the channels of each group of a grouped convolution, one group otherwise. The
 /// problem's grid means nothing. Throws InputError when weights or moments are not finite, or a mean square is
-/// negative; asserts that the moments are of this weight.
-void for_each_group(const LevelRows& rows, const LayerMoments& moments, int threads,
+/// negative; asserts that the moments are of this weight. `threads` and `stop` become the problem's.
+void for_each_group(const LevelRows& rows, const LayerMoments& moments, int threads, const std::atomic<bool>* stop,
                     const std::function<void(const RoundingProblem& problem, std::int64_t first)>& each);
 
 }  // namespace bitplan

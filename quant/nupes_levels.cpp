@@ -36,12 +36,12 @@ void round_group(const LevelRows& rows, const RoundingProblem& problem, std::int
 }  // namespace
 
 QuantizedWeight nupes_levels(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                             const LayerMoments& moments, double share, int threads) {
+                             const LayerMoments& moments, double share, int threads, const std::atomic<bool>* stop) {
   assert(choice.family == FormatFamily::power && choice.granularity.kind == Granularity::Kind::channel && share >= 0);
   LevelRows rows = level_rows(weights, view, choice, {});
   QuantizedWeight out = rows.nearest;
   if (weights.empty()) return out;
-  for_each_group(rows, moments, threads, [&](const RoundingProblem& problem, std::int64_t first) {
+  for_each_group(rows, moments, threads, stop, [&](const RoundingProblem& problem, std::int64_t first) {
     round_group(rows, problem, first, view, choice.bits, share, out);
   });
   set_mse(weights, out);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <span>
 
 #include "quant/input_moments.hpp"
@@ -18,8 +19,9 @@ namespace bitplan {
 /// scales (1) and levels by row in code_book are as there; an exponent fits the 8 bits that the format counts.
 ///
 /// Cost: 2 n k^2 and a few powers a weight for each exponent that is visited, at most 75; GPTQ and a descent. Throws
-/// InputError on weights or moments that are not finite, or too large for float32.
+/// InputError on weights or moments that are not finite, or too large for float32, Interrupted when *stop becomes true.
 QuantizedWeight nupes_levels(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                             const LayerMoments& moments, double share = 0, int threads = 0);
+                             const LayerMoments& moments, double share = 0, int threads = 0,
+                             const std::atomic<bool>* stop = nullptr);
 
 }  // namespace bitplan

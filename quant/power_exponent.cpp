@@ -151,7 +151,10 @@ double power_slope(const RoundingProblem& problem, int bits, double exponent) {
 PowerRounded round_power(const RoundingProblem& problem, int bits, int iterations) {
   assert(!problem.gram.empty());
   const LayerLoss loss(problem);
-  const auto quantized = [&](double exponent) { return power_quantize(problem.weights, problem.rows, bits, exponent); };
+  const auto quantized = [&](double exponent) {
+    check_stop(problem);
+    return power_quantize(problem.weights, problem.rows, bits, exponent);
+  };
   PowerRounded best{quantized(power_search(problem.weights, problem.rows, bits)), 0, 0};
   best.loss = best.start_loss = loss.of(best.weight.values);
   const auto offer = [&](PowerQuantized weight) {

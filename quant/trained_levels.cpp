@@ -114,6 +114,7 @@ std::unique_ptr<Group> make_group(const LevelRows& rows, const WeightView& view,
 /// Values of the levels as they are now, then each code to the best given all others; L of each row.
 void assign_codes(const LevelRows& rows, Group& group) {
   for_rows_together(group.problem, [&](std::int64_t first, std::int64_t count) {
+    check_stop(group.problem);
     const auto k = static_cast<std::size_t>(group.problem.columns), begin = static_cast<std::size_t>(first),
                n = static_cast<std::size_t>(count);
     const auto values = std::span(group.values).subspan(begin * k, n * k);
@@ -235,6 +236,7 @@ bool solve_levels(LevelRows& rows, const Pattern& pattern, bool binary,
   for (const auto& group : groups) {
     std::vector<System> systems(shared ? static_cast<std::size_t>(group->problem.rows) : 0, System(0));
     for_rows_together(group->problem, [&](std::int64_t begin, std::int64_t count) {
+      check_stop(group->problem);
       const auto first = static_cast<std::size_t>(begin), n = static_cast<std::size_t>(count);
       Products products = products_of_rows(rows, pattern, *group, first, n);
       for (std::size_t r = 0; r < n; ++r) {
@@ -258,7 +260,7 @@ std::vector<bool> better_rows(const LevelRows& rows, const LayerMoments& moments
                               std::span<const std::unique_ptr<Group>> groups) {
   std::vector<double> before, after;
   std::size_t at = 0;
-  for_each_group(rows, moments, threads, [&](const RoundingProblem& problem, std::int64_t first) {
+  for_each_group(rows, moments, threads, nullptr, [&](const RoundingProblem& problem, std::int64_t first) {
     const LayerLoss loss(problem);
     const auto begin = static_cast<std::size_t>(first * problem.columns);
     const auto old = loss.of_rows(std::span(rows.nearest_values).subspan(begin, problem.weights.size()));
@@ -308,10 +310,10 @@ QuantizedWeight train_levels(std::span<const float> weights, const WeightView& v
   const bool binary = choice.family == FormatFamily::binary;
   LevelRows rows = level_rows(weights, view, choice, importance);
   if (weights.empty()) return std::move(rows.nearest);
-  const GptqLevelsSettings sweep{std::clamp(settings.shrink, 0.01, 10.0), false, settings.threads};
+  const GptqLevelsSettings sweep{std::clamp(settings.shrink, 0.01, 10.0), false, settings.threads, settings.stop};
   const std::vector<std::int16_t> start = gptq_levels(weights, view, choice, rows, moments, sweep).codes;
   std::vector<std::unique_ptr<Group>> groups;
-  for_each_group(rows, moments, settings.threads, [&](const RoundingProblem& problem, std::int64_t first) {
+  for_each_group(rows, moments, settings.threads, settings.stop, [&](const RoundingProblem& problem, auto first) {
     groups.push_back(make_group(rows, view, start, problem, first, settings.shrink));
   });
   const auto total = [&] {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <span>
 
 #include "quant/input_moments.hpp"
@@ -22,6 +23,7 @@ struct TrainedLevelsSettings {
   int passes = 10;
   double shrink = 0;  ///< of the mean of G's diagonal, added to G; with fewer samples than columns, columns / samples
   int threads = 0;    ///< results do not depend on it
+  const std::atomic<bool>* stop = nullptr;  ///< when it becomes true, Interrupted is thrown
 };
 
 /// No row (no tensor, where it is one part) has a larger L on the moments as they are than quantize_weight's values:

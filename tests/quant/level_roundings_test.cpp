@@ -9,6 +9,7 @@
 #include "quant/billm.hpp"
 #include "quant/billm_layer.hpp"
 #include "quant/gptq_levels.hpp"
+#include "quant/level_roundings.hpp"
 #include "quant/level_rows.hpp"
 #include "quant/nupes_levels.hpp"
 #include "quant/power_exponent.hpp"
@@ -415,4 +416,18 @@ TEST_CASE("weights of zeros, tiny, huge and of no elements: levels, trained leve
   CHECK(train_levels({}, none, weight_choice("ttq"), diagonal(5, 1)).values.empty());
   CHECK(quantize_billm({}, none, diagonal(5, 1)).weight.values.empty());
   CHECK(nupes_levels({}, none, weight_choice("power4"), diagonal(5, 1)).values.empty());
+}
+
+TEST_CASE("a stop signal ends the roundings of other formats") {
+  const WeightView view{1, 4, 12};
+  const std::vector<float> weights = sample("gauss", static_cast<std::size_t>(view.size()), 5);
+  for (const auto& rounding : level_roundings()) {
+    const char* format = rounding.name == "nupes" ? "power4:channel" : "binary";
+    const Choice choice = parse_choice(std::string(format) + "+" + std::string(rounding.name), {}, {});
+    CAPTURE(choice.label);
+    std::atomic<bool> stop = true;
+    CHECK_THROWS_AS(rounding.round(weights, view, choice, moments_of(12), {}, 0.1, 1, &stop), Interrupted);
+    stop = false;
+    CHECK_NOTHROW(rounding.round(weights, view, choice, moments_of(12), {}, 0.1, 1, &stop));
+  }
 }
