@@ -7,6 +7,7 @@
 #include "core/parallel.hpp"
 #include "eval/executor_programs.hpp"
 #include "eval/executor_workspace.hpp"
+#include "eval/held_run.hpp"
 #include "eval/kernels/integer_layer.hpp"
 #include "eval/prefix_run.hpp"
 
@@ -154,6 +155,12 @@ void make_nan(const Program& program, std::byte* arena) {
   }
 }
 
+void copy_inputs(const Program& program, std::span<const Tensor> inputs, const Frame& frame) {
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i].byte_size() > 0 && program.values[static_cast<std::size_t>(program.inputs[i])].lent < 0)
+      std::memcpy(frame.write(program.inputs[i]), inputs[i].bytes(), inputs[i].byte_size());
+}
+
 }  // namespace
 
 void Executor::run(Workspace& w, std::span<const Tensor> inputs, const Candidate& candidate, const Tap* tap,
@@ -167,9 +174,7 @@ void Executor::run(Workspace& w, std::span<const Tensor> inputs, const Candidate
               w.arguments, w.tapped,  candidate,      tap && *tap ? tap : nullptr,
               &invalid,    inputs};
   PrefixRun prefix(*program.checkpoints, candidate, frame.tap ? nullptr : reuse, w.arena());
-  for (std::size_t i = 0; i < inputs.size() && prefix.first_step() == 0; ++i)
-    if (inputs[i].byte_size() > 0 && program.values[static_cast<std::size_t>(program.inputs[i])].lent < 0)
-      std::memcpy(frame.write(program.inputs[i]), inputs[i].bytes(), inputs[i].byte_size());
+  if (prefix.first_step() == 0) copy_inputs(program, inputs, frame);
   // Primitives were laid out for one thread; here OpenMP has one too, wherever run is called from.
   parallel_for(1, 1, [&](std::size_t, int) {
     for (std::size_t i = prefix.first_step(); i < program.steps.size(); ++i) {
@@ -179,6 +184,29 @@ void Executor::run(Workspace& w, std::span<const Tensor> inputs, const Candidate
     }
   });
   if (invalid) make_nan(program, w.arena());
+}
+
+void Executor::run_to(SiteId site, Workspace& w, std::span<const Tensor> inputs, const Candidate& candidate,
+                      const Tap& see, HeldRun& held) const {
+  check_inputs(network(), inputs);
+  const Workspace::Bound& bound = w.bind(impl_->programs.of(candidate));
+  const Program& program = *bound.program;
+  w.last = nullptr;
+  bool seen = false, invalid = false;
+  const Tap tap = [&](SiteId at, std::span<const float> values) {
+    if (at == site) seen = true, see(at, values);
+  };
+  Frame frame{program, w.arena(), bound.memories, w.stream, w.arguments, w.tapped, candidate, &tap, &invalid, inputs};
+  if (held.program)
+    take_up(held, program, w.arena());
+  else
+    copy_inputs(program, inputs, frame);
+  std::size_t step = held.step;
+  parallel_for(1, 1, [&](std::size_t, int) {
+    while (!seen && step < program.steps.size()) program.steps[step++].step->run(frame);
+  });
+  assert(seen && "the run had passed the site");
+  hold(program, step, w.arena(), held);
 }
 
 namespace {

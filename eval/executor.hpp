@@ -54,6 +54,15 @@ struct PrefixReuse {
   std::uint64_t evaluation = 0;  ///< names the candidate's evaluation: the same for its runs on other inputs
 };
 
+struct Program;
+
+/// A run that was left between two steps, and what the later ones need of it. Executor::run_to takes it up again.
+struct HeldRun {
+  const Program* program = nullptr;  ///< null: not begun
+  std::size_t step = 0;              ///< the next one
+  std::vector<std::byte> alive{};
+};
+
 /// Runs a Network with oneDNN. Primitives are made once for one thread, float weights are packed once; a run allocates
 /// no buffers (operators without a fast kernel excepted, see eval/kernels/kernel_table.hpp). Activations are quantized
 /// (fake-quantized in float) where a layer reads them; other readers of the same tensor (a residual sum) see the float
@@ -110,6 +119,13 @@ class Executor {
   /// With `reuse` (not together with a tap) they are the same to the bit.
   void run(Workspace& workspace, std::span<const Tensor> inputs, const Candidate& candidate, const Tap* tap = nullptr,
            const PrefixReuse* reuse = nullptr) const;
+
+  /// Runs on from where `held` was left, a new one from the inputs, up to the end of an activation site; shows its
+  /// float values and leaves the run there. The candidate may differ from that of the call before in what is read later
+  /// only. There are no outputs. Each site has its place in the order of the steps, that in which run() shows them:
+  /// asking for one that the run has passed is a mistake.
+  void run_to(SiteId site, Workspace& workspace, std::span<const Tensor> inputs, const Candidate& candidate,
+              const Tap& see, HeldRun& held) const;
 
   /// Output i of the last run, plain row-major, shape as network.outputs[i]. Float outputs only for output_values().
   std::span<const float> output_values(const Workspace& workspace, std::size_t i) const;

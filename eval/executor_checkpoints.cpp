@@ -66,7 +66,20 @@ std::vector<Use> uses_of(const Program& program) {
   return uses;
 }
 
+std::vector<ArenaRange> alive_before(const Program& program, const std::vector<Use>& uses, int step) {
+  std::vector<ArenaRange> alive;
+  for (std::size_t v = 0; v < uses.size(); ++v) {
+    const Use& use = uses[v];
+    if (use.first < step && use.last >= step && use.bytes > 0) alive.push_back({program.offsets[v], use.bytes});
+  }
+  return alive;
+}
+
 }  // namespace
+
+std::vector<ArenaRange> alive_before(const Program& program, std::size_t step) {
+  return alive_before(program, uses_of(program), static_cast<int>(step));
+}
 
 /// Finds the places and chooses among them.
 class Checkpoints::Planner {
@@ -122,13 +135,8 @@ class Checkpoints::Planner {
 
  private:
   Point point(std::size_t step, std::size_t prefix_length) const {
-    Point p{step, 0, prefix_length, {}};
-    for (std::size_t v = 0; v < uses_.size(); ++v) {
-      const Use& use = uses_[v];
-      if (use.first >= static_cast<int>(step) || use.last < static_cast<int>(step) || use.bytes == 0) continue;
-      p.alive.push_back({program_.offsets[v], use.bytes});
-      p.bytes += use.bytes;
-    }
+    Point p{step, 0, prefix_length, alive_before(program_, uses_, static_cast<int>(step))};
+    for (const ArenaRange& range : p.alive) p.bytes += range.bytes;
     return p;
   }
 
@@ -164,14 +172,14 @@ std::string Checkpoints::choices(const Candidate& candidate) const {
 }
 
 void Checkpoints::save(std::size_t i, const std::byte* arena, std::byte* to) const {
-  for (const Range& range : points_[i].alive) {
+  for (const ArenaRange& range : points_[i].alive) {
     std::memcpy(to, arena + range.offset, range.bytes);
     to += range.bytes;
   }
 }
 
 void Checkpoints::restore(std::size_t i, const std::byte* from, std::byte* arena) const {
-  for (const Range& range : points_[i].alive) {
+  for (const ArenaRange& range : points_[i].alive) {
     std::memcpy(arena + range.offset, from, range.bytes);
     from += range.bytes;
   }

@@ -13,6 +13,13 @@ namespace bitplan {
 
 struct Program;
 
+/// Bytes of the arena.
+struct ArenaRange {
+  std::size_t offset, bytes;
+};
+/// What was made before step `step`, or is an input, and is used from there on. O(values + steps).
+std::vector<ArenaRange> alive_before(const Program& program, std::size_t step);
+
 /// Places between two steps of a program where a run may be stored and another one may begin, for candidates that do
 /// not differ before that place.
 ///
@@ -51,16 +58,13 @@ class Checkpoints {
   void restore(std::size_t i, const std::byte* from, std::byte* arena) const;
 
  private:
-  struct Range {
-    std::size_t offset, bytes;
-  };
   struct Dependency {
     LayerId layer;  ///< or -1:
     SiteId site;
   };
   struct Point {
     std::size_t step, bytes, prefix_length;
-    std::vector<Range> alive;
+    std::vector<ArenaRange> alive;
   };
   class Planner;
 

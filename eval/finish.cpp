@@ -1,11 +1,11 @@
 #include "eval/finish.hpp"
 
-#include <algorithm>
 #include <map>
 
 #include "core/error.hpp"
 #include "eval/expected_inputs.hpp"
 #include "eval/moment_passes.hpp"
+#include "eval/staged_moments.hpp"
 #include "quant/layer_quantizer.hpp"
 
 namespace bitplan {
@@ -29,16 +29,17 @@ class Finisher {
   }
 
   void round(bool asymmetric) {
-    asymmetric_ = asymmetric;
-    std::vector<LayerId> layers;
-    for (const Layer& layer : net_.layers)
-      if (rounds(layer)) layers.push_back(layer.id);
-    const std::size_t most = (layers.size() + kFinishPasses - 1) / kFinishPasses;
-    for (std::size_t begin = 0; begin < layers.size();) {
-      const std::size_t n = layers_of_pass(std::span(layers).subspan(begin), most);
-      round(std::span(layers).subspan(begin, n));
-      begin += n;
+    std::map<SiteId, std::vector<LayerId>> readers;
+    MomentsOf of = asymmetric ? MomentsOf::cross : MomentsOf::inputs;
+    for (const Layer& layer : net_.layers) {
+      if (!rounds(layer)) continue;
+      readers[net_.input_site[static_cast<std::size_t>(layer.id)]].push_back(layer.id);
+      if (of == MomentsOf::inputs && reads_means(from_.choice(layer.id))) of = MomentsOf::both;
     }
+    std::vector<SiteId> sites;
+    for (const auto& [site, layers] : readers) sites.push_back(site);
+    StagedMoments moments(executor_, data_, of, workspaces_);
+    for (const SiteId site : moments.in_order(sites)) round(site, readers.at(site), moments);
   }
 
   void compensate(BiasPer per) {
@@ -74,27 +75,20 @@ class Finisher {
     return !choice.is_float && choice.needs_data() && net_.site(site).layers.size() == 1 && has_moments(net_, layer);
   }
 
-  std::size_t layers_of_pass(std::span<const LayerId> layers, std::size_t most) const {
-    std::size_t n = 0, bytes = 0;
-    while (n < std::min(most, layers.size())) {
-      // With cross moments 20 bytes in place of 8.
-      bytes += 5 * pass_bytes(net_, net_.layer(layers[n]), workspaces_.size()) / 2;
-      if (n > 0 && bytes > kPassBytes) break;
-      ++n;
-    }
-    return n;
+  /// Whether it looks at more of the float network's inputs than cross moments.
+  static bool reads_means(const Choice& choice) {
+    return choice.bias == BiasCorrection::empirical || choice.awq || choice.outliers > 0;
   }
 
-  void round(std::span<const LayerId> layers) {
+  /// All layers that read one input.
+  void round(SiteId site, std::span<const LayerId> layers, StagedMoments& staged) {
     if (stop_ != nullptr && *stop_) throw Interrupted("the final pass was stopped");
     std::vector<MomentsRequest> requests;
     std::map<LayerId, std::size_t> place;
     for (const LayerId id : layers)
       if (place.try_emplace(first_with_inputs(net_, id), requests.size()).second)
         requests.push_back(moments_request(net_, first_with_inputs(net_, id)));
-    auto moments = collect_moments(executor_, data_, requests, &candidate_, workspaces_);
-    for (LayerMoments& of_layer : moments)
-      if (!asymmetric_) of_layer.cross.clear();
+    const std::vector<LayerMoments> moments = staged.collect(site, requests, candidate_);
     for (const LayerId id : layers) {
       const Layer& layer = net_.layer(id);
       const Tensor values = net_.tensor(layer.weight).constant->cast(DType::f32);
@@ -131,7 +125,6 @@ class Finisher {
   const std::atomic<bool>* stop_;
   Candidate candidate_;
   std::optional<ExpectedInputs> statistics_;  ///< made when a choice first asks
-  bool asymmetric_ = false;
   Finish out_;
 };
 

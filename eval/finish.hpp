@@ -42,21 +42,21 @@ struct Unfinished {
   std::vector<std::shared_ptr<const SiteQuantizer>> by_parts{};  ///< as Candidate's
 };
 
-/// Rounding again, layers in topological order, in at most kFinishPasses runs of neighbours: the weights of a run are
-/// quantized again (layer_quantizer.hpp) on inputs xq that the runs before, already quantized again, make of the
-/// calibration data. Inside a run inputs are those of its own layers as they were.
+/// Rounding again, layers in topological order: each weight is quantized again (layer_quantizer.hpp) on the inputs xq
+/// that all layers before it, already quantized again, make of the calibration data. Layers that read the same tensor
+/// (q, k and v; gate and up) have the same inputs and are a stage: "true sequential" in GPTQ's own code.
 ///
 ///   sequential   error against w . xq:  E xq xq^T alone (Frantar et al. 2023, arXiv:2210.17323)
 ///   asymmetric   error against w . x, x in the float network, so that layers make up for those before them: cross
 ///                moments E xq x^T too (Nagel et al. 2020, arXiv:2004.10568, section 3.2)
 ///
-/// Which is better has to be measured: asymmetric was on the CNNs, sequential on the language model
-/// (docs/roundings.md). Layers whose choice needs no data keep their codes, and so do weights that several layers
-/// share.
+/// Which is better, and whether either is, has to be measured (docs/roundings.md): asymmetric was on the CNNs and on
+/// coarse grids of the language model. Layers whose choice needs no data keep their codes, and so do weights that
+/// several layers share.
 ///
-/// Cost: two runs of the data a pass, each up to the pass's last layer, and the roundings. Deterministic for any number
-/// of threads. Throws Interrupted, and InputError as quantize_layer does.
-inline constexpr int kFinishPasses = 8;
+/// Cost: one run of the data for all stages (staged_moments.hpp), a second one in float where a choice looks at the
+/// float network's inputs too (asymmetric, bias, awq, outliers), second moments of each stage, and the roundings.
+/// Deterministic for any number of threads. Throws Interrupted, and InputError as quantize_layer does.
 Finish finish(const Executor& executor, ChunkedData& data, const Unfinished& network, const FinishSpec& spec,
               std::span<Executor::WorkspacePtr> workspaces, const std::atomic<bool>* stop = nullptr);
 

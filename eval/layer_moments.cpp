@@ -31,7 +31,8 @@ class Collector {
       sites.insert(site_of(request));
     }
     sites_.assign(sites.begin(), sites.end());
-    for (const Patches& patches : patches_) sums_.emplace_back(patches, candidate != nullptr, threads);
+    for (const Patches& patches : patches_)
+      sums_.emplace_back(patches, candidate ? MomentsOf::cross : MomentsOf::inputs, threads);
   }
 
   ChunkInputs empty() const {
@@ -54,15 +55,8 @@ class Collector {
 
   void add(int index, const ChunkInputs& in) {
     for (std::size_t l = 0; l < requests_.size(); ++l) {
-      const Patches& patches = patches_[l];
-      const bool by_sample = patches.by_sample();
-      const std::int64_t samples = by_sample ? data_.data().samples() : data_.chunks();
-      std::vector<MomentSums::Row> rows;
-      for (std::int64_t s = 0; s < patches.samples_of(in.valid); ++s) {
-        const std::int64_t sample = by_sample ? index * executor_.network().batch + s : index;
-        for (const auto row : chosen_rows(sample, samples, patches.rows_per_sample(), requests_[l].max_rows))
-          rows.push_back({s, row});
-      }
+      const auto rows =
+          rows_of_chunk(patches_[l], data_, index, in.valid, executor_.network().batch, requests_[l].max_rows);
       const std::size_t at = place(site_of(requests_[l]));
       sums_[l].add(in.x[at], in.xq[at], rows);
     }

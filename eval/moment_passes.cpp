@@ -9,7 +9,17 @@ namespace bitplan {
 namespace {
 
 constexpr std::int64_t kPositions = 32768, kPositionsPerColumn = 8;
+constexpr std::size_t kPassBytes = std::size_t{128} << 20;
 constexpr std::size_t kRowBytes = 4096;  ///< of rows that wait, a column
+
+/// What a layer's moments take while they are gathered on so many threads.
+std::size_t pass_bytes(const Network& network, const Layer& layer, std::size_t threads) {
+  const Patches patches(network, layer);
+  const std::int64_t columns = patches.columns();
+  return static_cast<std::size_t>(patches.groups() * columns * columns) * sizeof(double) +
+         static_cast<std::size_t>(columns * patches.groups()) * kRowBytes +
+         static_cast<std::size_t>(element_count(network.tensor(layer.input).shape)) * sizeof(float) * threads;
+}
 
 /// Whether linear layers that read the same tensor make the same rows of it.
 bool same_rows(const Node& a, const Node& b) {
@@ -46,14 +56,6 @@ LayerId first_with_inputs(const Network& network, LayerId id) {
 MomentsRequest moments_request(const Network& network, LayerId layer) {
   const std::int64_t columns = Patches(network, network.layer(layer)).columns();
   return {layer, std::max(kPositions, kPositionsPerColumn * columns)};
-}
-
-std::size_t pass_bytes(const Network& network, const Layer& layer, std::size_t threads) {
-  const Patches patches(network, layer);
-  const std::int64_t columns = patches.columns();
-  return static_cast<std::size_t>(patches.groups() * columns * columns) * sizeof(double) +
-         static_cast<std::size_t>(columns * patches.groups()) * kRowBytes +
-         static_cast<std::size_t>(element_count(network.tensor(layer.input).shape)) * sizeof(float) * threads;
 }
 
 std::vector<std::vector<MomentsRequest>> passes_over(const Network& network, std::size_t threads) {

@@ -50,21 +50,21 @@ std::vector<std::int64_t> chosen_rows(std::int64_t sample, std::int64_t samples,
   return rows;
 }
 
-MomentSums::MomentSums(const Patches& patches, bool with_cross, int threads)
+MomentSums::MomentSums(const Patches& patches, MomentsOf of, int threads)
     : patches_(patches),
-      cross_(with_cross),
+      of_(of),
       by_group_(patches.groups() >= threads && patches.columns() <= 4 * GramAccumulator::kTile),
       threads_(threads),
       room_(room_for(patches.groups() * patches.columns())) {
   const auto columns = static_cast<std::size_t>(patches.groups() * patches.columns());
   grams_.reserve(static_cast<std::size_t>(patches.groups()));
   for (std::int64_t g = 0; g < patches.groups(); ++g)
-    grams_.emplace_back(patches.columns(), with_cross, by_group_ ? 1 : threads, fast_product);
+    grams_.emplace_back(patches.columns(), of == MomentsOf::cross, by_group_ ? 1 : threads, fast_product);
   sums_.resize(columns);
   abs_sums_.resize(columns);
   abs_max_.resize(columns);
   x_.resize(columns * static_cast<std::size_t>(room_));
-  if (with_cross) xq_.resize(x_.size());
+  if (of != MomentsOf::inputs) xq_.resize(x_.size());
 }
 
 std::span<float> MomentSums::buffered(std::vector<float>& buffer, std::int64_t group, std::int64_t index) const {
@@ -95,7 +95,7 @@ void MomentSums::fill(std::span<const float> values, std::span<const float> quan
       for (std::size_t i = 0; i < places.size(); ++i) {
         const std::int64_t at = waiting_ + first + static_cast<std::int64_t>(i);
         patches_.copy(values, places[i], g, buffered(x_, g, at).data());
-        if (cross_) patches_.copy(quantized, places[i], g, buffered(xq_, g, at).data());
+        if (of_ != MomentsOf::inputs) patches_.copy(quantized, places[i], g, buffered(xq_, g, at).data());
       }
   });
 }
@@ -117,18 +117,30 @@ void MomentSums::flush() {
       });
     }
   }
+  weigh();
   seen_ += waiting_;
   waiting_ = 0;
 }
 
+/// After all else: the rows that wait are not needed as they are any more.
+void MomentSums::weigh() {
+  if (patches_.is_convolution() || patches_.rows_per_sample() == 1) return;
+  const auto size = static_cast<std::size_t>(waiting_ * patches_.columns());
+  const std::span<float> x = std::span(x_).first(size);
+  if (seen_ == 0)
+    if (const auto usual = usual_energy(x, patches_.columns()))
+      weighted_.emplace(*usual, patches_.columns(), of_ == MomentsOf::cross, threads_, fast_product);
+  if (weighted_) weighted_->add(x, of_ == MomentsOf::inputs ? std::span<float>() : std::span(xq_).first(size));
+}
+
 void MomentSums::add_group(std::int64_t group) {
   const auto size = static_cast<std::size_t>(waiting_ * patches_.columns());
-  const std::span x(buffered(x_, group, 0).data(), size);
+  const std::span<const float> x(buffered(x_, group, 0).data(), size);
   auto& gram = grams_[static_cast<std::size_t>(group)];
-  if (cross_)
-    gram.add(std::span<const float>(buffered(xq_, group, 0).data(), size), x);
-  else
-    gram.add(x);
+  if (of_ == MomentsOf::inputs) return gram.add(x);
+  const std::span<const float> xq(buffered(xq_, group, 0).data(), size);
+  if (of_ == MomentsOf::both) return gram.add(xq);
+  gram.add(xq, x);
 }
 
 void MomentSums::add_columns(std::int64_t group, std::int64_t first, std::int64_t last) {
@@ -155,14 +167,27 @@ LayerMoments MomentSums::finish() {
   for (std::int64_t g = 0; g < moments.groups; ++g) {
     auto& gram = grams_[static_cast<std::size_t>(g)];
     moments.gram.push_back(gram.gram());
-    if (cross_) moments.cross.push_back(gram.cross());
+    if (of_ == MomentsOf::cross) moments.cross.push_back(gram.cross());
     moments.mean.push_back(gram.mean());
     moments.float_mean.push_back(part(sums_, g, moments.columns, seen_));
     moments.abs_mean.push_back(part(abs_sums_, g, moments.columns, seen_));
     const auto first = abs_max_.begin() + g * moments.columns;
     moments.abs_max.emplace_back(first, first + moments.columns);
   }
+  if (weighted_) moments.weighted = std::make_shared<const LayerMoments>(weighted_->finish());
   return moments;
+}
+
+std::vector<MomentSums::Row> rows_of_chunk(const Patches& patches, const ChunkedData& data, int index,
+                                           std::int64_t valid, std::int64_t batch, std::int64_t max_rows) {
+  const bool by_sample = patches.by_sample();
+  const std::int64_t samples = by_sample ? data.data().samples() : data.chunks();
+  std::vector<MomentSums::Row> rows;
+  for (std::int64_t s = 0; s < patches.samples_of(valid); ++s) {
+    const std::int64_t sample = by_sample ? index * batch + s : index;
+    for (const auto row : chosen_rows(sample, samples, patches.rows_per_sample(), max_rows)) rows.push_back({s, row});
+  }
+  return rows;
 }
 
 }  // namespace bitplan

@@ -49,6 +49,15 @@ void run_to_sites(const Executor& executor, Executor::Workspace& workspace, cons
   assert(missing == 0 && "every activation site is seen once a run");
 }
 
+void run_to_site(const Executor& executor, Executor::Workspace& workspace, const Chunk& chunk, std::int64_t first,
+                 const Candidate& candidate, SiteId site, const Executor::Tap& see, HeldRun& held) {
+  const Executor::Tap tap = [&](SiteId at, std::span<const float> values) {
+    check_finite(executor.network(), at, chunk, first, values);
+    see(at, values);
+  };
+  executor.run_to(site, workspace, chunk.inputs, candidate, tap, held);
+}
+
 void check_float(const Candidate* candidate) {
   const auto is_float = [](const auto& weight) { return !weight || Executor::form(*weight) == IntegerForm::none; };
   assert(!candidate || std::ranges::all_of(candidate->weights, is_float));

@@ -15,6 +15,10 @@ namespace bitplan {
 void run_to_sites(const Executor& executor, Executor::Workspace& workspace, const Chunk& chunk, std::int64_t first,
                   const Candidate& candidate, std::span<const SiteId> sites, const Executor::Tap& see);
 
+/// Runs on from where `held` was left to one site (Executor::run_to), otherwise as above.
+void run_to_site(const Executor& executor, Executor::Workspace& workspace, const Chunk& chunk, std::int64_t first,
+                 const Candidate& candidate, SiteId site, const Executor::Tap& see, HeldRun& held);
+
 /// Asserts that the candidate's weights are computed in float.
 void check_float(const Candidate* candidate);
 

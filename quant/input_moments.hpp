@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace bitplan {
@@ -16,6 +17,9 @@ struct LayerMoments {
   std::vector<std::vector<float>> cross;               ///< E xq x^T; empty without a candidate
   std::vector<std::vector<float>> mean, float_mean;    ///< E xq, E x [columns]
   std::vector<std::vector<float>> abs_mean, abs_max;   ///< of x [columns]
+  /// Where a few tokens have most of the energy, gram, cross and means with weights of the tokens
+  /// (quant/token_weights.hpp); else null.
+  std::shared_ptr<const LayerMoments> weighted{};
   std::size_t bytes() const;
 };
 

@@ -1,5 +1,6 @@
 #include "quant/layer_error.hpp"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "quant/bias_correction.hpp"
@@ -12,7 +13,7 @@ std::size_t LayerMoments::bytes() const {
   std::size_t floats = 0;
   for (const auto* matrices : {&gram, &cross, &mean, &float_mean, &abs_mean, &abs_max})
     for (const auto& matrix : *matrices) floats += matrix.size();
-  return floats * sizeof(float);
+  return floats * sizeof(float) + (weighted ? weighted->bytes() : 0);
 }
 
 std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
@@ -41,6 +42,16 @@ std::vector<float> mean_difference(const WeightView& view, std::span<const float
   return mean_difference(view, weights, values, moments);
 }
 
+std::vector<float> empirical_bias(const WeightView& view, std::span<const float> weights, std::span<const float> values,
+                                  const LayerMoments& moments) {
+  const std::vector<float> plain = mean_difference(view, weights, values, moments);
+  if (!moments.weighted) return plain;
+  std::vector<float> bias = mean_difference(view, weights, values, *moments.weighted);
+  for (std::size_t i = 0; i < bias.size(); ++i)
+    bias[i] = std::clamp(bias[i], std::min(0.0F, 2 * plain[i]), std::max(0.0F, 2 * plain[i]));
+  return bias;
+}
+
 double output_error(const LayerWeight& weight, std::span<const float> values, bool with_bias) {
   const LayerMoments& moments = *weight.moments;
   const std::vector<float> from = to_rows(weight.values, weight.view), to = to_rows(values, weight.view);
@@ -53,7 +64,14 @@ double output_error(const LayerWeight& weight, std::span<const float> values, bo
         static_cast<std::int64_t>(size / columns), moments.columns, w, {}, moments.gram[g], {}, weight.threads};
     if (!moments.cross.empty()) problem.cross = moments.cross[g];
     sum += LayerLoss(problem).of(q);
-    if (with_bias) sum -= corrected_error(bias_correction(w, q, moments.float_mean[g], moments.mean[g]));
+  }
+  if (!with_bias) return sum;
+  const std::vector<float> mean = mean_difference(weight.view, weight.values, values, moments),
+                           bias = empirical_bias(weight.view, weight.values, values, moments);
+  // E (y + b)^2 = E y^2 + b (b - 2 m), m = -E y
+  for (std::size_t i = 0; i < bias.size(); ++i) {
+    const auto b = static_cast<double>(bias[i]), m = static_cast<double>(mean[i]);
+    sum += b * (b - 2 * m);
   }
   return sum;
 }

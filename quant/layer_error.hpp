@@ -28,8 +28,13 @@ std::vector<float> mean_difference(const WeightView& view, std::span<const float
 std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
                                    std::span<const float> values, std::span<const float> expected);
 
+/// The bias of each channel that goes with quantized values: mean_difference b. With weighted moments that of the
+/// weighted means, held between 0 and 2 b, where the output error is no larger than without a bias.
+std::vector<float> empirical_bias(const WeightView& view, std::span<const float> weights, std::span<const float> values,
+                                  const LayerMoments& moments);
+
 /// The mean squared output error summed over channels, of values in the weight's own order: L of rounding_problem.hpp,
-/// after the bias. moments must be given.
+/// with_bias: after empirical_bias. moments must be given.
 double output_error(const LayerWeight& weight, std::span<const float> values, bool with_bias);
 
 }  // namespace bitplan

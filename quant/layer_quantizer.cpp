@@ -7,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "quant/awq.hpp"
+#include "quant/centred_moments.hpp"
 #include "quant/layer_loss.hpp"
 #include "quant/level_roundings.hpp"
 #include "quant/output_range.hpp"
@@ -36,37 +37,6 @@ void append(QuantizedWeight& all, QuantizedWeight&& part) {
   add(all.offsets, part.offsets);
   add(all.values, part.values);
   add(all.salient, part.salient);
-}
-
-/// Moments about the means, E xq xq^T - E xq E xq^T and alike: what is left of an output error when a bias has taken
-/// its mean.
-LayerMoments centred(LayerMoments moments) {
-  const auto width = static_cast<std::size_t>(moments.columns);
-  for (std::size_t g = 0; g < moments.gram.size(); ++g) {
-    const std::vector<float>&mean = moments.mean[g], &other = moments.float_mean[g];
-    const auto take_off = [&](std::vector<float>& matrix, const std::vector<float>& of_columns) {
-      for (std::size_t i = 0; i < matrix.size(); ++i)
-        matrix[i] = static_cast<float>(static_cast<double>(matrix[i]) - static_cast<double>(mean[i / width]) *
-                                                                            static_cast<double>(of_columns[i % width]));
-    };
-    take_off(moments.gram[g], mean);
-    if (!moments.cross.empty()) take_off(moments.cross[g], other);
-    for (std::size_t c = 0; c < width; ++c)  // a constant input, to the last digits
-      moments.gram[g][c * (width + 1)] = std::max(moments.gram[g][c * (width + 1)], 0.0F);
-  }
-  return moments;
-}
-
-/// Inputs that hardly move beside their means: what float32 leaves of moments about these says nothing.
-bool is_noise(const LayerMoments& about_mean, const LayerMoments& about_zero) {
-  double left = 0, whole = 0;
-  for (std::size_t g = 0; g < about_zero.gram.size(); ++g)
-    for (std::size_t c = 0; c < static_cast<std::size_t>(about_zero.columns); ++c) {
-      const std::size_t at = c * (static_cast<std::size_t>(about_zero.columns) + 1);
-      left += static_cast<double>(about_mean.gram[g][at]);
-      whole += static_cast<double>(about_zero.gram[g][at]);
-    }
-  return left < 1e-4 * whole;
 }
 
 /// Quantizes rows, the channels of the layer, group by group of the convolution.
@@ -104,7 +74,7 @@ class LayerQuantizer {
         out.values[i] = to_half(original[i]);
     finish(out, original);
     if (choice_.bias == BiasCorrection::empirical)
-      out.bias = mean_difference(weight_.view, weight_.values, out.values, *moments_);
+      out.bias = empirical_bias(weight_.view, weight_.values, out.values, *moments_);
     if (choice_.bias == BiasCorrection::analytic)
       out.bias = mean_difference(weight_.view, weight_.values, out.values, *weight_.expected);
     return out;
@@ -210,16 +180,17 @@ class LayerQuantizer {
   LayerQuantizer without(const std::vector<std::int32_t>& float_columns, LayerMoments& others) const {
     LayerQuantizer copy = *this;
     if (float_columns.empty()) return copy;
-    others = *moments_;
     const auto width = static_cast<std::size_t>(columns_);
-    for (auto* matrices : {&others.gram, &others.cross})
-      for (auto& matrix : *matrices)
-        for (const auto column : float_columns)
-          for (std::size_t i = 0, c = static_cast<std::size_t>(column); i < width; ++i)
-            matrix[i * width + c] = matrix[c * width + i] = 0;
-    for (auto* means : {&others.mean, &others.float_mean})
-      for (auto& mean : *means)
-        for (const auto column : float_columns) mean[static_cast<std::size_t>(column)] = 0;
+    others = changed(*moments_, [&](LayerMoments& of) {
+      for (auto* matrices : {&of.gram, &of.cross})
+        for (auto& matrix : *matrices)
+          for (const auto column : float_columns)
+            for (std::size_t i = 0, c = static_cast<std::size_t>(column); i < width; ++i)
+              matrix[i * width + c] = matrix[c * width + i] = 0;
+      for (auto* means : {&of.mean, &of.float_mean})
+        for (auto& mean : *means)
+          for (const auto column : float_columns) mean[static_cast<std::size_t>(column)] = 0;
+    });
     copy.moments_ = &others;
     return copy;
   }
@@ -228,16 +199,17 @@ class LayerQuantizer {
   LayerQuantizer with_moments(const std::vector<float>& scales, LayerMoments& moved) const {
     LayerQuantizer copy = *this;
     if (scales.empty()) return copy;
-    moved = *moments_;
     const auto divide = [&](std::vector<float>& matrix) {
       for (std::size_t i = 0; i < matrix.size(); ++i)
         matrix[i] /= scales[i / scales.size()] * scales[i % scales.size()];
     };
-    for (auto& matrix : moved.gram) divide(matrix);
-    for (auto& matrix : moved.cross) divide(matrix);
-    for (auto* means : {&moved.mean, &moved.float_mean})
-      for (auto& mean : *means)
-        for (std::size_t c = 0; c < mean.size(); ++c) mean[c] /= scales[c];
+    moved = changed(*moments_, [&](LayerMoments& of) {
+      for (auto& matrix : of.gram) divide(matrix);
+      for (auto& matrix : of.cross) divide(matrix);
+      for (auto* means : {&of.mean, &of.float_mean})
+        for (auto& mean : *means)
+          for (std::size_t c = 0; c < mean.size(); ++c) mean[c] /= scales[c];
+    });
     copy.moments_ = &moved;
     return copy;
   }
@@ -328,7 +300,7 @@ class LayerQuantizer {
   }
 
   QuantizedWeight round(const std::vector<float>& rows, const QuantizedWeight& start) const {
-    return solve(rows, start, [this](RoundingProblem& asked, const RoundingProblem& judged, std::int64_t) {
+    return solve(rows, start, [this](RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
       if (!rounding_->needs_gram) asked.gram = asked.cross = {};
       if (choice_.granularity.kind == Granularity::Kind::group && finds_parts_alone(choice_.range) && !choice_.gain)
         asked.find_part = [this](std::span<const float> part) {
@@ -337,13 +309,13 @@ class LayerQuantizer {
         };
       RoundedWeight rounded = round_with(*rounding_, asked);
       const bool comparable = rounding_->grid != Rounding::Grid::zero_points && !judged.gram.empty();
-      return comparable ? accepted(judged, std::move(rounded)) : rounded;
+      return comparable ? better(judged, round_nearest(judged), std::move(rounded), g) : rounded;
     });
   }
 
   QuantizedWeight range_on_outputs(const std::vector<float>& rows, const QuantizedWeight& start) const {
-    return solve(rows, start, [](const RoundingProblem& asked, const RoundingProblem& judged, std::int64_t) {
-      return accepted(judged, range_by_output(asked));
+    return solve(rows, start, [this](const RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
+      return better(judged, round_nearest(judged), range_by_output(asked), g);
     });
   }
 
@@ -355,7 +327,7 @@ class LayerQuantizer {
                            all.begin() + static_cast<std::ptrdiff_t>(first + size));
       };
       const RoundedWeight before{of(start.codes), judged.grid, of(start.values), 0, 0};
-      return better_rows(judged, before, refit(asked, before));
+      return better(judged, before, refit(asked, before), g);
     });
   }
 
@@ -367,7 +339,19 @@ class LayerQuantizer {
                              [=](double zero) { return any ? static_cast<float>(zero) : codes.storable(zero); });
   }
 
-  /// Codes by a method that gets each group's problem with shrunk moments, and with the true ones to judge by.
+  /// Rows of `now` where neither output error, nor that of weighted tokens, is larger than before.
+  RoundedWeight better(const RoundingProblem& judged, const RoundedWeight& before, RoundedWeight now,
+                       std::int64_t group) const {
+    now = better_rows(judged, before, std::move(now));
+    if (!moments_->weighted) return now;
+    RoundingProblem weighted = judged;
+    weighted.gram = moments_->weighted->gram[static_cast<std::size_t>(group)];
+    if (!judged.cross.empty()) weighted.cross = moments_->weighted->cross[static_cast<std::size_t>(group)];
+    return better_rows(weighted, before, std::move(now));
+  }
+
+  /// Codes by a method that gets each group's problem with shrunk moments (weighted ones where there are), and with the
+  /// true ones to judge by.
   template <class Method>
   QuantizedWeight solve(const std::vector<float>& rows, const QuantizedWeight& start, const Method& method) const {
     QuantizedWeight out;
@@ -377,8 +361,12 @@ class LayerQuantizer {
       judged.grid = grid_of(start, g);
       RoundingProblem asked = judged;
       const auto at = static_cast<std::size_t>(g);
-      const std::vector<float> gram = shrunk(judged.gram, &LayerMoments::mean, at),
-                               cross = shrunk(judged.cross, &LayerMoments::float_mean, at);
+      std::vector<float> gram, cross;
+      if (moments_ != nullptr) {
+        const LayerMoments& seen = moments_->weighted ? *moments_->weighted : *moments_;
+        gram = shrunk(seen, seen.gram[at], &LayerMoments::mean, at);
+        if (!seen.cross.empty()) cross = shrunk(seen, seen.cross[at], &LayerMoments::float_mean, at);
+      }
       asked.gram = gram, asked.cross = cross;
       RoundedWeight rounded = method(asked, judged, g);
       QuantizedWeight part;
@@ -406,7 +394,7 @@ class LayerQuantizer {
     const LevelRounding& rounding = *level_rounding_named(choice_.rounding);
     if (!has_own_energies())
       return rounding.round(rows, view(weight_.view.channels), choice, *moments_, energies(-1), share(),
-                            weight_.threads);
+                            weight_.threads, weight_.stop);
     QuantizedWeight out;
     for (std::int64_t g = 0; g < groups_; ++g) {
       const auto at = static_cast<std::size_t>(g);
@@ -416,7 +404,7 @@ class LayerQuantizer {
       own.gram = {moments_->gram[at]};
       if (!moments_->cross.empty()) own.cross = {moments_->cross[at]};
       append(out, rounding.round(of_group(rows, g), {1, rows_, columns_}, choice, own, energies(g), share(),
-                                 weight_.threads));
+                                 weight_.threads, weight_.stop));
     }
     return out;
   }
@@ -429,13 +417,10 @@ class LayerQuantizer {
 
   /// G or C of a group and what is added to both: the drift stays. Of moments about the means the share is that of the
   /// moments about 0, and a mean that few positions have given is trusted as little.
-  std::vector<float> shrunk(std::span<const float> moments, std::vector<std::vector<float>> LayerMoments::*column_means,
-                            std::size_t group) const {
-    std::vector<float> out(moments.begin(), moments.end());
-    if (moments.empty()) return out;
+  std::vector<float> shrunk(const LayerMoments& of, std::vector<float> out,
+                            std::vector<std::vector<float>> LayerMoments::*column_means, std::size_t group) const {
     const auto width = static_cast<std::size_t>(columns_);
-    const std::vector<float>&gram = moments_->gram[group], &mean = moments_->mean[group];
-    const std::vector<float>& other = (moments_->*column_means)[group];
+    const std::vector<float>&gram = of.gram[group], &mean = of.mean[group], &other = (of.*column_means)[group];
     const double part = share();
     double energy = 0;
     for (std::size_t c = 0; c < width; ++c) {

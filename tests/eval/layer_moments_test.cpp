@@ -298,6 +298,29 @@ TEST_CASE("moments do not depend on the number of threads, to the bit") {
   }
 }
 
+TEST_CASE("a token with most of the energy gives weighted moments besides, which do not depend on threads") {
+  // exp(6 x): a few tokens of many are huge.
+  const auto make = [](float factor) {
+    return [factor](Builder& b) {
+      const TensorId by = b.constant(Tensor::of({1}, std::vector{factor}));
+      const TensorId x = b.op("Mul", {b.input({3, 20, 6}), by});
+      return layer(b, "MatMul", b.op("Exp", {x}), {6, 4});
+    };
+  };
+  const Setup huge(make(6)), alike(make(0.1F));
+  CHECK(alike.moments().weighted == nullptr);
+  const LayerMoments moments = huge.moments(nullptr, 1);
+  REQUIRE(moments.weighted != nullptr);
+  CHECK(moments.weighted->rows == moments.rows);
+  CHECK(moments.weighted->gram[0][0] < moments.gram[0][0]);
+  CHECK(same(*moments.weighted, *huge.moments(nullptr, 3).weighted));
+  CHECK(moments.bytes() > moments.weighted->bytes() + 36 * sizeof(float));
+  const Candidate candidate;
+  const LayerMoments crossed = huge.moments(&candidate);
+  CHECK(near(crossed.weighted->cross, moments.weighted->gram));
+  CHECK(crossed.weighted->gram == moments.weighted->gram);
+}
+
 TEST_CASE("samples that fill up the last chunk do not count, whatever the batch") {
   for (const LayerCase& c : layer_cases()) {
     CAPTURE(c.op, c.what);
