@@ -98,10 +98,23 @@ class Fusion {
     group.post_ops.push_back(std::move(post_op));
   }
 
+  /// oneDNN 2.6 makes one code for each algorithm among the post-ops of a primitive: a second function of the same
+  /// algorithm would be computed with the alpha and beta of the first.
+  static bool fits(const Group& group, const std::vector<Eltwise>& functions) {
+    const auto agree = [](const Eltwise& a, const Eltwise& b) {
+      return a.algorithm != b.algorithm || (a.alpha == b.alpha && a.beta == b.beta);
+    };
+    return std::ranges::all_of(functions, [&](const Eltwise& f) {
+      return std::ranges::all_of(group.post_ops, [&](const PostOp& op) {
+        return std::ranges::all_of(op.eltwise, [&](const Eltwise& before) { return agree(before, f); });
+      });
+    });
+  }
+
   bool take_eltwise(Group& group, NodeId reader) {
     auto function = eltwise_of(net_, net_.node(reader));
     if (!function) function = linear_of(net_, net_.node(reader), group.output);
-    if (!function) return false;
+    if (!function || !fits(group, *function)) return false;
     append(group, reader, {*function, kNoTensor});
     return true;
   }

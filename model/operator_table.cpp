@@ -44,6 +44,7 @@ constexpr std::array kOperators{
     Operator{"Ceil", 1, 1, 1, infer_unary_float, evaluate_ceil, ""},
     Operator{"Celu", 1, 1, 1, infer_unary_float, evaluate_celu, "alpha", 12},
     Operator{"Clip", 1, 3, 1, infer_clip, evaluate_clip, ""},
+    Operator{"Col2Im", 3, 3, 1, infer_col2im, evaluate_col2im, "dilations pads strides", 18},
     Operator{"Concat", 1, kMany, 1, infer_concat, evaluate_concat, "axis"},
     Operator{"Constant", 0, 0, 1, infer_constant, evaluate_constant,
              "value value_float@12 value_floats@12 value_int@12 value_ints@12 value_string@12 value_strings@12"},

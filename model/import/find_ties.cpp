@@ -25,12 +25,17 @@ std::vector<bool> cone_of(const Network& network, const Layer& layer, const std:
   return inside;
 }
 
-/// Whether a product (q k', (q k') v, gate * up) takes one operand from each of two cones.
+/// Whether a product (q k', (q k') v, gate * up, an Attention of q, k, v) takes one operand from each of two cones.
 bool are_multiplied(const Network& network, const std::vector<bool>& a, const std::vector<bool>& b) {
   return std::any_of(network.nodes.begin(), network.nodes.end(), [&](const Node& node) {
-    if (node.op != "Mul" && node.op != "MatMul") return false;
-    const auto x = static_cast<std::size_t>(node.inputs[0]), y = static_cast<std::size_t>(node.inputs[1]);
-    return (a[x] && !b[x] && b[y]) || (b[x] && !a[x] && a[y]);
+    if (node.op != "Mul" && node.op != "MatMul" && node.op != "Attention") return false;
+    const std::size_t operands = node.op == "Attention" ? 3 : 2;
+    for (std::size_t i = 0; i < operands; ++i)
+      for (std::size_t j = i + 1; j < operands; ++j) {
+        const auto x = static_cast<std::size_t>(node.inputs[i]), y = static_cast<std::size_t>(node.inputs[j]);
+        if ((a[x] && !b[x] && b[y]) || (b[x] && !a[x] && a[y])) return true;
+      }
+    return false;
   });
 }
 

@@ -1,10 +1,13 @@
 #include <algorithm>
-#include <numeric>
+#include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "core/error.hpp"
 #include "model/import/draft.hpp"
+#include "model/import/expand_attention.hpp"
+#include "model/import/sequences.hpp"
 #include "model/macs.hpp"
 #include "model/operator.hpp"
 #include "model/operators/arguments.hpp"
@@ -62,29 +65,62 @@ bool carries_name(const std::string& op) {
 
 class Folder {
  public:
-  explicit Folder(Draft& draft) : draft_(draft), alias_(draft.network.tensors.size()), left_(kFreeElements) {
-    std::iota(alias_.begin(), alias_.end(), 0);
+  explicit Folder(Draft& draft) : draft_(draft), sequences_(draft), left_(kFreeElements) {
     for (const auto& tensor : draft.network.tensors)
       if (tensor.constant) left_ += kCopies * static_cast<std::int64_t>(tensor.constant->size());
   }
 
   void run() {
-    for (auto& made : draft_.nodes) visit(made);
-    for (auto& output : draft_.network.outputs) output = alias_[static_cast<std::size_t>(output)];
+    for (auto& written : std::exchange(draft_.nodes, {})) {
+      prepare(written.node);
+      for (auto& made : sequences_.resolve(std::move(written))) {
+        prepare(made.node);
+        if (is_attention(draft_, made.node))
+          visit_expanded(made.node);
+        else
+          visit(std::move(made));
+      }
+    }
+    for (auto& output : draft_.network.outputs) {
+      output = alias(output);
+      if (sequences_.is_sequence(output))
+        throw InputError("output '" + draft_.tensor(output).name +
+                         "' is a sequence; sequences are supported inside the graph only: export with tensors only");
+    }
     auto& notes = draft_.network.notes;
     if (folded_ > 0) notes.push_back("folded " + std::to_string(folded_) + " nodes whose values are known");
     if (dropped_ > 0) notes.push_back("dropped " + std::to_string(dropped_) + " Identity, Dropout and Cast nodes");
   }
 
  private:
-  void visit(DraftNode& made) {
-    Node& node = made.node;
-    const Operator& op = *find_operator(node.op);
+  /// The tensor that stands for this one since copies were dropped.
+  TensorId alias(TensorId id) const {
+    const auto found = alias_.find(id);
+    return found == alias_.end() ? id : found->second;
+  }
+
+  void prepare(Node& node) const {
     trim(node.inputs), trim(node.outputs);
+    for (auto& input : node.inputs) input = alias(input);
+  }
+
+  /// The node's type and shape by its own rules, then the nodes that it consists of.
+  void visit_expanded(const Node& node) {
+    const Operator& op = *find_operator(node.op);
     check_counts(node, op);
     check_attributes(node, op);
-    for (auto& input : node.inputs)
-      if (input != kNoTensor) input = alias_[static_cast<std::size_t>(input)];
+    infer(node, op);
+    for (auto& made : expand_attention(draft_, node)) {
+      prepare(made.node);
+      visit(std::move(made));
+    }
+  }
+
+  void visit(DraftNode&& made) {
+    Node& node = made.node;
+    const Operator& op = *find_operator(node.op);
+    check_counts(node, op);
+    check_attributes(node, op);
     auto facts = infer(node, op);
     set_outputs(node, facts);
     if (drop_copy(node)) {
@@ -94,6 +130,7 @@ class Folder {
       made.dead = true;
       ++folded_;
     }
+    draft_.nodes.push_back(std::move(made));
   }
 
   std::vector<TensorFacts> infer(const Node& node, const Operator& op) const {
@@ -140,7 +177,7 @@ class Folder {
       std::swap(draft_.tensor(from).name, draft_.tensor(to).name);
       std::replace(draft_.network.outputs.begin(), draft_.network.outputs.end(), to, from);
     }
-    alias_[static_cast<std::size_t>(to)] = from;
+    alias_[to] = from;
     return true;
   }
 
@@ -199,7 +236,8 @@ class Folder {
   }
 
   Draft& draft_;
-  std::vector<TensorId> alias_;
+  Sequences sequences_;
+  std::map<TensorId, TensorId> alias_;  ///< copies that were dropped, by what they copy
   std::int64_t left_;                ///< elements that folding may still make
   std::set<TensorId> made_by_node_;  ///< outputs of nodes that stay
   int folded_ = 0, dropped_ = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "model/import/sequences.hpp"
 #include "model/import_onnx.hpp"
 #include "model/operator.hpp"
 
@@ -33,8 +34,6 @@ constexpr std::array kRefusals{
     Refusal{"Loop", kControlFlow},
     Refusal{"Scan", kControlFlow},
     Refusal{"Sequence", kSequence},
-    Refusal{"SplitToSequence", kSequence},
-    Refusal{"ConcatFromSequence", kSequence},
     Refusal{"Optional", kSequence},
     Refusal{"LSTM", kRecurrent},
     Refusal{"GRU", kRecurrent},
@@ -62,6 +61,7 @@ std::string unsupported_reason(const onnx::NodeProto& node, int opset) {
     return "operator of ONNX Runtime; export the float model, without ONNX Runtime's optimizations or quantization";
   if (!node.domain().empty() && node.domain() != "ai.onnx")
     return "operators of this domain are not supported; export with ONNX operators or model-local functions";
+  if (resolves_sequence(node.op_type())) return {};
   for (const auto& [prefix, reason] : kRefusals) {
     if (!node.op_type().starts_with(prefix)) continue;
     if (reason != kDataShape) return std::string(reason);

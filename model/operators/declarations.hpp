@@ -78,8 +78,8 @@ Evaluate evaluate_gather, evaluate_gather_elements, evaluate_gather_nd;
 Infer infer_constant, infer_constant_of_shape, infer_shape, infer_size, infer_range, infer_identity, infer_dropout;
 Evaluate evaluate_constant, evaluate_constant_of_shape, evaluate_shape, evaluate_size, evaluate_range,
     evaluate_identity, evaluate_dropout;
-// cum_sum.cpp, trilu.cpp, resize.cpp
-Infer infer_cum_sum, infer_trilu, infer_resize;
-Evaluate evaluate_cum_sum, evaluate_trilu, evaluate_resize;
+// col2im.cpp, cum_sum.cpp, trilu.cpp, resize.cpp
+Infer infer_col2im, infer_cum_sum, infer_trilu, infer_resize;
+Evaluate evaluate_col2im, evaluate_cum_sum, evaluate_trilu, evaluate_resize;
 
 }  // namespace bitplan

@@ -100,6 +100,30 @@ TEST_CASE("a product takes Gelu, numbers and residual sums, also behind a Reshap
   CHECK(fused(*net) == Names{"MatMul+Mul+Reshape+Add+Div+Erf+Add+Mul+Mul"});
 }
 
+namespace {
+
+void check_equals_definition(const std::shared_ptr<const Network>& net) {
+  const auto inputs = random_inputs(*net);
+  CHECK(distance(run(Executor(net), inputs)[0], by_definition(*net, inputs)[0]) < 1e-5);
+}
+
+}  // namespace
+
+TEST_CASE("a function of one kind with other numbers than the one before it stays outside: oneDNN would repeat those") {
+  Builder b;
+  const TensorId soft = b.op("Tanh", {b.op("Div", {linear(b, b.input({2, 3, 8}), 5), number(b, 30)})});
+  const auto capped = b.finish({b.op("Mul", {soft, number(b, 30)})});
+  CHECK(fused(*capped) == Names{"MatMul+Div+Tanh"});
+  check_equals_definition(capped);
+
+  Builder c;
+  const TensorId moved = c.op("Add", {c.conv(c.input({1, 8, 6, 6}), 8), number(c, 3)});
+  const TensorId gate = c.op("Div", {c.op("Clip", {moved, number(c, 0), number(c, 6)}), number(c, 6)});
+  const auto hard = c.finish({gate});
+  CHECK(fused(*hard) == Names{"Conv+Add+Clip"});
+  check_equals_definition(hard);
+}
+
 TEST_CASE("a Reshape that nothing follows stays outside") {
   Builder b;
   CHECK(fused(*b.finish({b.op("Reshape", {linear(b, b.input({2, 3, 8}), 8), b.integers({6, 8})})})).empty());

@@ -131,5 +131,31 @@ TEST_CASE("a BatchNormalization stays when its input has another reader, or no l
   CHECK(model.output("y").import().nodes.size() == 1);
 }
 
+TEST_CASE("weights that a BatchNormalization in training mode standardises fold into a constant; data are refused") {
+  for (const int opset : {13, 17}) {
+    OnnxModel model(opset);
+    model.input("x", {"batch", "1", "3"}).constant("w", f32({1, 2, 1}, {1, 5})).constant("to", i64({3}, {2, 1, 1}));
+    model.constant("one", f32({2}, {1, 1})).constant("zero", f32({2}, {0, 0}));
+    Attributes training;
+    if (opset >= 14) training["training_mode"] = std::int64_t{1};
+    const std::vector<std::string> outputs =
+        opset >= 14 ? std::vector<std::string>{"n", "m", "v"} : std::vector<std::string>{"n", "m", "v", "sm", "sv"};
+    model.node("BatchNormalization", {"w", "one", "zero", "zero", "one"}, outputs, training, "bn");
+    model.node("Reshape", {"n", "to"}, {"weight"});
+    model.node("Conv", {"x", "weight"}, {"y"});
+    const Network net = model.output("y").import();
+    REQUIRE(net.nodes.size() == 1);
+    CHECK(net.layers.at(0).weight_shape == Shape{2, 1, 1});
+
+    OnnxModel on_data(opset);
+    on_data.input("x", {"batch", "2", "3"}).constant("one", f32({2}, {1, 1})).constant("zero", f32({2}, {0, 0}));
+    on_data.node("BatchNormalization", {"x", "one", "zero", "zero", "one"}, outputs, training, "bn");
+    CHECK_THAT(import_error(on_data.output("n")),
+               Catch::Contains("node 'bn' (BatchNormalization, opset " + std::to_string(opset) +
+                               "): is in training mode: it normalises by the statistics of the batch; export in eval "
+                               "mode"));
+  }
+}
+
 }  // namespace
 }  // namespace bitplan

@@ -69,7 +69,7 @@ TEST_CASE("all unsupported nodes are listed at once, with operator, domain, opse
   model.node("FusedGelu", {"a"}, {"b"}, {}, "gelu").set_domain("com.microsoft");
   model.node("QuantizeLinear", {"b"}, {"c"}, {}, "quant");
   model.node("Loop", {"c"}, {"d"}, {}, "loop");
-  model.node("SequenceAt", {"d"}, {"e"}, {}, "at");
+  model.node("SequenceErase", {"d"}, {"e"}, {}, "at");
   model.node("DeformConv", {"e"}, {"f"}, {}, "deform");
   model.node("Compress", {"f"}, {"g"}, {}, "cut");
   model.node("Relu", {"g"}, {"y"}, {}, "fine");
@@ -91,7 +91,7 @@ TEST_CASE("all unsupported nodes are listed at once, with operator, domain, opse
           "node 'quant': QuantizeLinear, domain ai.onnx, opset 17: the model is quantized already; export the float "
           "model",
           "node 'loop': Loop, domain ai.onnx, opset 17: control flow is not supported; export by tracing",
-          "node 'at': SequenceAt, domain ai.onnx, opset 17: sequences and optionals are not supported",
+          "node 'at': SequenceErase, domain ai.onnx, opset 17: sequences and optionals are not supported",
           "node 'deform': DeformConv, domain ai.onnx, opset 17: this operator is not supported; `bitplan list "
           "operators`",
           "node 'cut': Compress, domain ai.onnx, opset 17: its output 'g' depends on the data in its shape"})

@@ -44,9 +44,9 @@ DEVIATE = {
 
 # Inputs that decide shapes: the tests feed them, exporters write them as constants, and so does prepare().
 DECIDE_SHAPES = {
-    "ConstantOfShape": {0}, "CumSum": {1}, "Dropout": {2}, "Expand": {1}, "NonZero": {0}, "OneHot": {1}, "Pad": {1, 3},
-    "Range": {0, 1, 2}, "Reshape": {1}, "Resize": {1, 2, 3}, "Slice": {1, 2, 3, 4}, "Split": {1}, "Squeeze": {1},
-    "Tile": {1}, "TopK": {1}, "Trilu": {1}, "Unsqueeze": {1},
+    "Col2Im": {1, 2}, "ConstantOfShape": {0}, "CumSum": {1}, "Dropout": {2}, "Expand": {1}, "NonZero": {0},
+    "OneHot": {1}, "Pad": {1, 3}, "Range": {0, 1, 2}, "Reshape": {1}, "Resize": {1, 2, 3}, "Slice": {1, 2, 3, 4},
+    "Split": {1}, "Squeeze": {1}, "Tile": {1}, "TopK": {1}, "Trilu": {1}, "Unsqueeze": {1},
     **{f"Reduce{kind}": {1} for kind in
        ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")},
 }
