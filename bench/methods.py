@@ -44,11 +44,14 @@ def table(plans):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
-    parser.add_argument("models", nargs="*", choices=[*MODELS, []], default=list(MODELS))
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=" ".join(MODELS) + " (default: all)")
     parser.add_argument("--samples", type=int, default=0, help="of the holdout data; 0: all")
     parser.add_argument("--finish", default="")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     for model in options.models:
+        if model not in MODELS:
+            parser.error(f"'{model}' is none of {', '.join(MODELS)}")
+    for model in options.models or MODELS:
         print(f"### {model}\n\n{table(rows(options.program, model, options.samples, options.finish))}\n", flush=True)
 
 
