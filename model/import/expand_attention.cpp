@@ -1,14 +1,17 @@
 #include "model/import/expand_attention.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "model/import/node_maker.hpp"
+#include "model/operators/arguments.hpp"
 
 namespace bitplan {
 namespace {
 
 constexpr float kHidden = std::numeric_limits<float>::lowest();
+constexpr std::int64_t kMostMasked = std::int64_t{1} << 26;  ///< elements of a causal mask: 8,192 by 8,192
 
 Tensor number(float value) { return Tensor::of<float>({}, std::vector<float>{value}); }
 
@@ -55,6 +58,9 @@ std::vector<DraftNode> expand_attention(Draft& draft, const Node& node) {
       mask = make.add("Where", {mask, make.constant(number(0)), make.constant(number(kHidden))}, "/mask_values");
     scores = make.add("Add", {scores, mask}, "/mask");
   }
+  if (node.integer("is_causal", 0) != 0 && q[2] > kMostMasked / std::max<std::int64_t>(k[2], 1))
+    fail_node(node, "its causal mask of " + std::to_string(q[2]) + " by " + std::to_string(k[2]) +
+                        " is too large; shorten the sequence to 8192");
   if (node.integer("is_causal", 0) != 0)
     scores = make.add("Add", {scores, make.constant(causal_mask(q[2], k[2]))}, "/causal");
   const TensorId shares = make.add("Softmax", {scores}, "/softmax");

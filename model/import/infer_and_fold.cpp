@@ -238,8 +238,8 @@ class Folder {
   Draft& draft_;
   Sequences sequences_;
   std::map<TensorId, TensorId> alias_;  ///< copies that were dropped, by what they copy
-  std::int64_t left_;                ///< elements that folding may still make
-  std::set<TensorId> made_by_node_;  ///< outputs of nodes that stay
+  std::int64_t left_;                   ///< elements that folding may still make
+  std::set<TensorId> made_by_node_;     ///< outputs of nodes that stay
   int folded_ = 0, dropped_ = 0;
 };
 

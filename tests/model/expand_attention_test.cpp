@@ -96,5 +96,13 @@ TEST_CASE("an Attention that its operator refuses is refused before it is taken 
              Catch::Contains("node 'attention' (Attention, opset 23): queries 1x2x3x4, keys 1x2x3x5"));
 }
 
+TEST_CASE("a causal Attention over a sequence whose mask would fill the memory is refused") {
+  OnnxModel model(23);
+  model.input("q", {"1", "1", "100000", "1"});
+  model.node("Attention", {"q", "q", "q"}, {"y"}, {{"is_causal", std::int64_t{1}}}, "attention");
+  CHECK_THAT(import_error(model.output("y")),
+             Catch::Contains("its causal mask of 100000 by 100000 is too large; shorten the sequence to 8192"));
+}
+
 }  // namespace
 }  // namespace bitplan
