@@ -8,8 +8,12 @@
 namespace bitplan {
 
 void hold(const Program& program, std::size_t step, const std::byte* arena, HeldRun& held) {
+  const std::vector<ArenaRange> alive = alive_before(program, step);
+  std::size_t bytes = 0;
+  for (const ArenaRange& range : alive) bytes += range.bytes;
   held = {&program, step, {}};
-  for (const ArenaRange& range : alive_before(program, step))
+  held.alive.reserve(bytes);  // what is held is counted by its size
+  for (const ArenaRange& range : alive)
     held.alive.insert(held.alive.end(), arena + range.offset, arena + range.offset + range.bytes);
 }
 

@@ -300,7 +300,7 @@ class LayerQuantizer {
   }
 
   QuantizedWeight round(const std::vector<float>& rows, const QuantizedWeight& start) const {
-    return solve(rows, start, [this](RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
+    return solve(rows, start, [&](RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
       if (!rounding_->needs_gram) asked.gram = asked.cross = {};
       if (choice_.granularity.kind == Granularity::Kind::group && finds_parts_alone(choice_.range) && !choice_.gain)
         asked.find_part = [this](std::span<const float> part) {
@@ -309,7 +309,7 @@ class LayerQuantizer {
         };
       RoundedWeight rounded = round_with(*rounding_, asked);
       const bool comparable = rounding_->grid != Rounding::Grid::zero_points && !judged.gram.empty();
-      return comparable ? better(judged, round_nearest(judged), std::move(rounded), g) : rounded;
+      return comparable ? better_than_start(start, judged, std::move(rounded), g) : rounded;
     });
   }
 
@@ -321,14 +321,18 @@ class LayerQuantizer {
 
   QuantizedWeight refitted(const std::vector<float>& rows, const QuantizedWeight& start) const {
     return solve(rows, start, [&](const RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
-      const std::size_t size = asked.weights.size(), first = static_cast<std::size_t>(g) * size;
-      const auto of = [&](const auto& all) {
-        return std::vector(all.begin() + static_cast<std::ptrdiff_t>(first),
-                           all.begin() + static_cast<std::ptrdiff_t>(first + size));
-      };
-      const RoundedWeight before{of(start.codes), judged.grid, of(start.values), 0, 0};
+      const RoundedWeight before = of_group(start, judged, g);
       return better(judged, before, refit(asked, before), g);
     });
+  }
+
+  static RoundedWeight of_group(const QuantizedWeight& start, const RoundingProblem& judged, std::int64_t group) {
+    const std::size_t size = judged.weights.size(), first = static_cast<std::size_t>(group) * size;
+    const auto of = [&](const auto& all) {
+      return std::vector(all.begin() + static_cast<std::ptrdiff_t>(first),
+                         all.begin() + static_cast<std::ptrdiff_t>(first + size));
+    };
+    return {of(start.codes), judged.grid, of(start.values), 0, 0};
   }
 
   RoundedWeight refit(const RoundingProblem& problem, const RoundedWeight& before) const {
@@ -337,6 +341,14 @@ class LayerQuantizer {
     const FitCodes codes = FitCodes::of(choice_.bits, false, false);
     return refit_zero_points(problem, before,
                              [=](double zero) { return any ? static_cast<float>(zero) : codes.storable(zero); });
+  }
+
+  /// No worse than nearest rounding on the grid, nor than the values there are: a gain changes scales, not codes, so
+  /// that these are not the nearest on its grid.
+  RoundedWeight better_than_start(const QuantizedWeight& start, const RoundingProblem& judged, RoundedWeight now,
+                                  std::int64_t group) const {
+    now = better(judged, round_nearest(judged), std::move(now), group);
+    return choice_.gain ? better(judged, of_group(start, judged, group), std::move(now), group) : now;
   }
 
   /// Rows of `now` where neither output error, nor that of weighted tokens, is larger than before.
@@ -442,6 +454,19 @@ class LayerQuantizer {
   const Rounding* rounding_;              ///< of integers
 };
 
+/// Codes for what a bias leaves are not accepted against those of the choice without it. Where the layer would be worse
+/// off, it gets the latter, and the bias that goes with them.
+QuantizedWeight no_worse_than_without_bias(const LayerWeight& weight, const Choice& choice, QuantizedWeight with) {
+  Choice without = choice;
+  without.bias = BiasCorrection::none;
+  if (!without.needs_data()) return with;  // the same codes
+  QuantizedWeight plain = quantize_layer(weight, without);
+  if (output_error(weight, with.values, true) <= output_error(weight, plain.values, false)) return with;
+  plain.bias = empirical_bias(weight.view, weight.values, plain.values, *weight.moments);
+  plain.stored_bits = with.stored_bits;
+  return plain;
+}
+
 }  // namespace
 
 QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice) {
@@ -464,7 +489,7 @@ QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice) 
   if (is_noise(about_mean, *weight.moments)) return LayerQuantizer(weight, choice, false).run();
   LayerWeight seen = weight;
   seen.moments = &about_mean;
-  return LayerQuantizer(seen, choice, true).run();
+  return no_worse_than_without_bias(weight, choice, LayerQuantizer(seen, choice, true).run());
 }
 
 }  // namespace bitplan

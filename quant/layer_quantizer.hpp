@@ -22,14 +22,15 @@ namespace bitplan {
 ///   6. bias        b = E (w . x - w' . xq) by channel (bias_correction.hpp), or, analytic, (w - w') . expected
 ///
 /// Steps 2 to 5 are accepted by the layer's output error L on the calibration data (rounding_problem.hpp, the true G):
-/// awq by the whole layer, the others row by row. Of integers with an empirical bias (not with range wmse, nor where inputs
-/// hardly move beside their means) L is of the moments about the means, which is what the bias leaves. The bias never raises it; the analytic one, which sees no data,
-/// may. hqq looks at no data, so that it gives the same weight with a bias and without: it is not accepted by L. Where
-/// there are moments weighted by tokens (token_weights.hpp), rounding and refit of integers work on these and are
-/// accepted by both errors; the bias is empirical_bias (layer_error.hpp). To
+/// awq by the whole layer, the others row by row. Of integers with an empirical bias (not with range wmse, nor where
+/// inputs hardly move beside their means) L is of the moments about the means, which is what the bias leaves; the whole
+/// is accepted against the choice without a bias, whose codes and a bias stand where the layer would be worse. The
+/// analytic bias sees no data and may raise the error. hqq looks at no data, so that it gives the same weight with a bias
+/// and without: it is not accepted by L. Where there are moments weighted by tokens (token_weights.hpp), rounding and
+/// refit of integers work on these and are accepted by both errors; the bias is empirical_bias (layer_error.hpp). To
 /// steps 2 to 5 the inputs of columns in float are 0, so that nothing is made up for by weights that are not kept.
 ///
-/// Cost: that of the rounding; 11 quantizations and n k^2 for awq. Throws InputError as quantize_weight and the
+/// Cost: that of the rounding, twice with a bias; 11 quantizations and n k^2 for awq. Throws InputError as quantize_weight and the
 /// rounding do, and when a choice that needs data has no moments or one with an analytic bias no expected inputs.
 QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice);
 

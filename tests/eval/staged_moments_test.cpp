@@ -106,7 +106,7 @@ struct Setup {
 
 bool same(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& one, const auto& other) {
-           return one.size() == other.size() && std::memcmp(one.data(), other.data(), one.size() * sizeof(float)) == 0;
+           return std::ranges::equal(std::as_bytes(std::span(one)), std::as_bytes(std::span(other)));
          });
 }
 
