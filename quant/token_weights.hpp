@@ -16,9 +16,9 @@ std::optional<double> usual_energy(std::span<const float> rows, std::int64_t col
 
 /// Second moments of a layer's inputs in which no token counts more than a usual one:
 ///
-///   w_t = min(1, u / |x_t|^2)          u the usual energy, x_t the token in the float network (xq_t where that is not
-///   run:
-///                                      pass sequential)
+///   w_t = min(1, u / |x_t|^2)
+///
+/// with u the usual energy, x_t the token in the float network (xq_t where that is not run: pass sequential),
 ///
 ///   gram  = sum_t w_t xq_t xq_t^T / sum_t w_t         mean = sum_t w_t xq_t / sum_t w_t
 ///   cross = sum_t w_t xq_t  x_t^T / sum_t w_t         float_mean = sum_t w_t x_t / sum_t w_t
