@@ -27,7 +27,8 @@ struct MomentsRequest {
 /// time; their rows are collected in order, 1024 together, and multiplied tile by tile (GramAccumulator).
 /// Cost: a run a chunk (two), rows * columns^2 / 2 multiply-adds a group (3/2 with a candidate), the diagonal's tiles
 /// being whole. Memory of a layer: 8 columns^2 bytes a group (20 with a candidate), 16 MB or 4 KB a column (twice), one
-/// input a thread (two).
+/// input a thread (two). Linear layers whose tokens are weighted (token_weights.hpp): multiply-adds and columns^2
+/// twice.
 ///
 /// Throws InputError for layers without such rows (embeddings, ConvTranspose, constant left operands), without samples
 /// and for activations that are not finite.

@@ -12,11 +12,12 @@ constexpr std::int64_t kPositions = 32768, kPositionsPerColumn = 8;
 constexpr std::size_t kPassBytes = std::size_t{128} << 20;
 constexpr std::size_t kRowBytes = 4096;  ///< of rows that wait, a column
 
-/// What a layer's moments take while they are gathered on so many threads.
+/// What a layer's moments take while they are gathered on so many threads, those weighted by tokens included.
 std::size_t pass_bytes(const Network& network, const Layer& layer, std::size_t threads) {
   const Patches patches(network, layer);
   const std::int64_t columns = patches.columns();
-  return static_cast<std::size_t>(patches.groups() * columns * columns) * sizeof(double) +
+  const bool has_tokens = !patches.is_convolution() && patches.rows_per_sample() > 1;
+  return static_cast<std::size_t>(patches.groups() * columns * columns) * sizeof(double) * (has_tokens ? 2 : 1) +
          static_cast<std::size_t>(columns * patches.groups()) * kRowBytes +
          static_cast<std::size_t>(element_count(network.tensor(layer.input).shape)) * sizeof(float) * threads;
 }
