@@ -81,6 +81,26 @@ std::vector<ArenaRange> alive_before(const Program& program, std::size_t step) {
   return alive_before(program, uses_of(program), static_cast<int>(step));
 }
 
+std::size_t bytes_of(std::span<const ArenaRange> ranges) {
+  std::size_t bytes = 0;
+  for (const ArenaRange& range : ranges) bytes += range.bytes;
+  return bytes;
+}
+
+void copy_out(std::span<const ArenaRange> ranges, const std::byte* arena, std::byte* to) {
+  for (const ArenaRange& range : ranges) {
+    std::memcpy(to, arena + range.offset, range.bytes);
+    to += range.bytes;
+  }
+}
+
+void copy_back(std::span<const ArenaRange> ranges, const std::byte* from, std::byte* arena) {
+  for (const ArenaRange& range : ranges) {
+    std::memcpy(arena + range.offset, from, range.bytes);
+    from += range.bytes;
+  }
+}
+
 /// Finds the places and chooses among them.
 class Checkpoints::Planner {
  public:
@@ -136,7 +156,7 @@ class Checkpoints::Planner {
  private:
   Point point(std::size_t step, std::size_t prefix_length) const {
     Point p{step, 0, prefix_length, alive_before(program_, uses_, static_cast<int>(step))};
-    for (const ArenaRange& range : p.alive) p.bytes += range.bytes;
+    p.bytes = bytes_of(p.alive);
     return p;
   }
 
@@ -172,17 +192,11 @@ std::string Checkpoints::choices(const Candidate& candidate) const {
 }
 
 void Checkpoints::save(std::size_t i, const std::byte* arena, std::byte* to) const {
-  for (const ArenaRange& range : points_[i].alive) {
-    std::memcpy(to, arena + range.offset, range.bytes);
-    to += range.bytes;
-  }
+  copy_out(points_[i].alive, arena, to);
 }
 
 void Checkpoints::restore(std::size_t i, const std::byte* from, std::byte* arena) const {
-  for (const ArenaRange& range : points_[i].alive) {
-    std::memcpy(arena + range.offset, from, range.bytes);
-    from += range.bytes;
-  }
+  copy_back(points_[i].alive, from, arena);
 }
 
 }  // namespace bitplan

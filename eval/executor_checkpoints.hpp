@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,10 @@ struct ArenaRange {
 };
 /// What was made before step `step`, or is an input, and is used from there on. O(values + steps).
 std::vector<ArenaRange> alive_before(const Program& program, std::size_t step);
+std::size_t bytes_of(std::span<const ArenaRange> ranges);
+/// Copies ranges of an arena one after the other, and back: bytes_of(ranges) bytes.
+void copy_out(std::span<const ArenaRange> ranges, const std::byte* arena, std::byte* to);
+void copy_back(std::span<const ArenaRange> ranges, const std::byte* from, std::byte* arena);
 
 /// Places between two steps of a program where a run may be stored and another one may begin, for candidates that do
 /// not differ before that place.

@@ -16,7 +16,10 @@ constexpr std::int64_t kMostMasked = std::int64_t{1} << 26;  ///< elements of a 
 Tensor number(float value) { return Tensor::of<float>({}, std::vector<float>{value}); }
 
 /// Keys behind a query's own position are hidden.
-Tensor causal_mask(std::int64_t queries, std::int64_t keys) {
+Tensor causal_mask(const Node& node, std::int64_t queries, std::int64_t keys) {
+  if (queries > kMostMasked / std::max<std::int64_t>(keys, 1))
+    fail_node(node, "its causal mask of " + std::to_string(queries) + " by " + std::to_string(keys) +
+                        " is too large; shorten the sequence to 8192");
   Tensor mask(DType::f32, {queries, keys});
   const auto values = mask.writable<float>();
   for (std::int64_t i = 0; i < queries * keys; ++i)
@@ -58,11 +61,8 @@ std::vector<DraftNode> expand_attention(Draft& draft, const Node& node) {
       mask = make.add("Where", {mask, make.constant(number(0)), make.constant(number(kHidden))}, "/mask_values");
     scores = make.add("Add", {scores, mask}, "/mask");
   }
-  if (node.integer("is_causal", 0) != 0 && q[2] > kMostMasked / std::max<std::int64_t>(k[2], 1))
-    fail_node(node, "its causal mask of " + std::to_string(q[2]) + " by " + std::to_string(k[2]) +
-                        " is too large; shorten the sequence to 8192");
   if (node.integer("is_causal", 0) != 0)
-    scores = make.add("Add", {scores, make.constant(causal_mask(q[2], k[2]))}, "/causal");
+    scores = make.add("Add", {scores, make.constant(causal_mask(node, q[2], k[2]))}, "/causal");
   const TensorId shares = make.add("Softmax", {scores}, "/softmax");
   make.add("MatMul", {shares, values}, node.outputs);
   return std::move(make.nodes);

@@ -77,46 +77,47 @@ Candidate quantized(const Executor& executor, float scale) {
   return candidate;
 }
 
-}  // namespace
-
-TEST_CASE("a kernel that quantizes as it stores equals a pass of its own to the bit, whoever else reads the values") {
+/// check(case, read, executor, inputs) for each network.
+template <class Check>
+void each_network(const Check& check) {
   for (const Case& c : cases())
     for (const bool read : {false, true}) {
       CAPTURE(c.op, read);
       const auto net = network_of(c, read);
-      const Executor executor(net);
-      const auto inputs = random_inputs(*net);
-      const Candidate candidate = quantized(executor, 0.02F);
-      const auto fused = outputs(executor, inputs, candidate);
-      std::size_t seen = 0;
-      const Executor::Tap tap = [&](SiteId, std::span<const float> values) { seen += values.size(); };
-      const auto passed = outputs(executor, inputs, candidate, &tap);  // a tap wants the float values first
-      const auto floats = outputs(executor, inputs, {});
-      CHECK(seen == static_cast<std::size_t>(element_count(c.input)));
-      CHECK(same(fused[0], passed[0]));
-      CHECK_FALSE(same(fused[0], floats[0]));
-      if (read) CHECK(same(fused[1], floats[1]));
+      check(c, read, Executor(net), random_inputs(*net));
     }
+}
+
+}  // namespace
+
+TEST_CASE("a kernel that quantizes as it stores equals a pass of its own to the bit, whoever else reads the values") {
+  each_network([](const Case& c, bool read, const Executor& executor, const std::vector<Tensor>& inputs) {
+    const Candidate candidate = quantized(executor, 0.02F);
+    const auto fused = outputs(executor, inputs, candidate);
+    std::size_t seen = 0;
+    const Executor::Tap tap = [&](SiteId, std::span<const float> values) { seen += values.size(); };
+    const auto passed = outputs(executor, inputs, candidate, &tap);  // a tap wants the float values first
+    const auto floats = outputs(executor, inputs, {});
+    CHECK(seen == static_cast<std::size_t>(element_count(c.input)));
+    CHECK(same(fused[0], passed[0]));
+    CHECK_FALSE(same(fused[0], floats[0]));
+    if (read) CHECK(same(fused[1], floats[1]));
+  });
 }
 
 TEST_CASE(
     "candidates that differ in a quantizer begin behind the kernel that would have quantized, with equal results") {
-  for (const Case& c : cases())
-    for (const bool read : {false, true}) {
-      CAPTURE(c.op, read);
-      const auto net = network_of(c, read);
-      const Executor executor(net);
-      const auto inputs = random_inputs(*net);
-      PrefixCache cache(std::size_t{1} << 24);
-      for (std::uint64_t i = 0; i < 6; ++i) {
-        const Candidate candidate = i == 0 ? Candidate{} : quantized(executor, 0.01F * static_cast<float>(i));
-        const PrefixReuse reuse{&cache, 1, i};
-        const auto wanted = outputs(executor, inputs, candidate),
-                   got = outputs(executor, inputs, candidate, nullptr, &reuse);
-        for (std::size_t o = 0; o < wanted.size(); ++o) CHECK(same(wanted[o], got[o]));
-      }
-      CHECK(cache.counts().hits > 0);
+  each_network([](const Case&, bool, const Executor& executor, const std::vector<Tensor>& inputs) {
+    PrefixCache cache(std::size_t{1} << 24);
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      const Candidate candidate = i == 0 ? Candidate{} : quantized(executor, 0.01F * static_cast<float>(i));
+      const PrefixReuse reuse{&cache, 1, i};
+      const auto wanted = outputs(executor, inputs, candidate),
+                 got = outputs(executor, inputs, candidate, nullptr, &reuse);
+      for (std::size_t o = 0; o < wanted.size(); ++o) CHECK(same(wanted[o], got[o]));
     }
+    CHECK(cache.counts().hits > 0);
+  });
 }
 
 }  // namespace bitplan::test

@@ -57,6 +57,13 @@ inline int onnx_type(DType dtype) {
   }
 }
 
+/// Operators that are left after import, in order.
+inline std::vector<std::string> left(const Network& network) {
+  std::vector<std::string> ops;
+  for (const Node& node : network.nodes) ops.push_back(node.op);
+  return ops;
+}
+
 /// A model under construction; parts that the tests damage are open.
 class OnnxModel {
  public:

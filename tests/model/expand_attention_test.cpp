@@ -18,12 +18,6 @@ Tensor waves(Shape shape, float step) {
   return t;
 }
 
-Names left(const Network& network) {
-  Names ops;
-  for (const Node& node : network.nodes) ops.push_back(node.op);
-  return ops;
-}
-
 /// q is the input [1, 4, 3, 2]; keys and values of two heads are constants, so that only what depends on q is left.
 struct Case {
   std::string name;

@@ -12,13 +12,6 @@ using Names = std::vector<std::string>;
 
 Attribute number(std::int64_t n) { return n; }
 
-/// Operators that are left after import, in order.
-Names left(const Network& network) {
-  Names ops;
-  for (const Node& node : network.nodes) ops.push_back(node.op);
-  return ops;
-}
-
 Tensor run(const Network& network, const Tensor& x) { return interpret(network, std::vector{x}).at(0); }
 
 /// A model whose input x has free dimensions, bound to 2 x 3 x 4 by the import.

@@ -12,12 +12,6 @@ using Names = std::vector<std::string>;
 
 Attribute number(std::int64_t n) { return n; }
 
-Names left(const Network& network) {
-  Names ops;
-  for (const Node& node : network.nodes) ops.push_back(node.op);
-  return ops;
-}
-
 /// x of 2 x 6 holding 0 … 11, and constants p0, p1, m1 (scalars 0, 1, -1).
 OnnxModel model_of(int opset) {
   OnnxModel model(opset);

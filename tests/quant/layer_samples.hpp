@@ -63,6 +63,21 @@ struct SampleLayer {
     return output_error(layer(), values, with_bias);
   }
 
+  /// The squared output error summed over rows of inputs and channels, after the bias, of a layer {1, channels, k, 1}.
+  double squared_error_on(const std::vector<float>& rows, const QuantizedWeight& weight) const {
+    const auto k = static_cast<std::size_t>(view.per_channel());
+    double sum = 0;
+    for (std::size_t first = 0; first < rows.size(); first += k)
+      for (std::size_t o = 0; o < static_cast<std::size_t>(view.channels); ++o) {
+        double error = weight.bias.empty() ? 0 : static_cast<double>(weight.bias[o]);
+        for (std::size_t c = 0; c < k; ++c)
+          error += (static_cast<double>(weight.values[o * k + c]) - static_cast<double>(weights[o * k + c])) *
+                   static_cast<double>(rows[first + c]);
+        sum += error * error;
+      }
+    return sum;
+  }
+
   /// Where element j of a channel's reduction stands in the tensor.
   std::size_t at(std::int64_t channel, std::int64_t j) const {
     return static_cast<std::size_t>((j / view.inner * view.channels + channel) * view.inner + j % view.inner);

@@ -39,17 +39,8 @@ struct HugeTokens {
 
   /// Mean squared output error of the usual tokens, after the bias.
   double error_of_usual(const QuantizedWeight& weight) const {
-    const auto k = static_cast<std::size_t>(layer.moments.columns);
-    double sum = 0;
-    for (std::size_t at = 0; at < usual.size(); at += k)
-      for (std::size_t o = 0; o < static_cast<std::size_t>(layer.view.channels); ++o) {
-        double error = weight.bias.empty() ? 0 : static_cast<double>(weight.bias[o]);
-        for (std::size_t c = 0; c < k; ++c)
-          error += static_cast<double>(weight.values[o * k + c] - layer.weights[o * k + c]) *
-                   static_cast<double>(usual[at + c]);
-        sum += error * error;
-      }
-    return sum * static_cast<double>(k) / static_cast<double>(usual.size());
+    return layer.squared_error_on(usual, weight) * static_cast<double>(layer.moments.columns) /
+           static_cast<double>(usual.size());
   }
 };
 
