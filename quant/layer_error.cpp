@@ -42,13 +42,16 @@ std::vector<float> mean_difference(const WeightView& view, std::span<const float
   return mean_difference(view, weights, values, moments);
 }
 
+float held_bias(float wanted, float mean) {
+  return std::clamp(wanted, std::min(0.0F, 2 * mean), std::max(0.0F, 2 * mean));
+}
+
 std::vector<float> empirical_bias(const WeightView& view, std::span<const float> weights, std::span<const float> values,
                                   const LayerMoments& moments) {
   const std::vector<float> plain = mean_difference(view, weights, values, moments);
   if (!moments.weighted) return plain;
   std::vector<float> bias = mean_difference(view, weights, values, *moments.weighted);
-  for (std::size_t i = 0; i < bias.size(); ++i)
-    bias[i] = std::clamp(bias[i], std::min(0.0F, 2 * plain[i]), std::max(0.0F, 2 * plain[i]));
+  for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = held_bias(bias[i], plain[i]);
   return bias;
 }
 

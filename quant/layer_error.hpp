@@ -28,8 +28,10 @@ std::vector<float> mean_difference(const WeightView& view, std::span<const float
 std::vector<float> mean_difference(const WeightView& view, std::span<const float> weights,
                                    std::span<const float> values, std::span<const float> expected);
 
+/// `wanted` held between 0 and 2 mean, where a bias leaves no larger an output error than none.
+float held_bias(float wanted, float mean);
 /// The bias of each channel that goes with quantized values: mean_difference b. With weighted moments that of the
-/// weighted means, held between 0 and 2 b, where the output error is no larger than without a bias.
+/// weighted means, held_bias by b.
 std::vector<float> empirical_bias(const WeightView& view, std::span<const float> weights, std::span<const float> values,
                                   const LayerMoments& moments);
 

@@ -4,17 +4,16 @@
 #include <cassert>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "core/error.hpp"
 #include "quant/awq.hpp"
 #include "quant/centred_moments.hpp"
-#include "quant/layer_loss.hpp"
+#include "quant/integer_steps.hpp"
 #include "quant/level_roundings.hpp"
-#include "quant/output_range.hpp"
-#include "quant/refit.hpp"
+#include "quant/output_judge.hpp"
 #include "quant/roundings.hpp"
 #include "quant/smoothquant.hpp"
-#include "quant/weight_range.hpp"
 #include "quant/weight_rows.hpp"
 
 namespace bitplan {
@@ -28,7 +27,7 @@ float to_half(float x) {
 }
 
 /// Appends what belongs to the rows of one group.
-void append(QuantizedWeight& all, QuantizedWeight&& part) {
+void append(QuantizedWeight& all, const QuantizedWeight& part) {
   const auto add = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
   add(all.codes, part.codes);
   add(all.scales, part.scales);
@@ -39,432 +38,246 @@ void append(QuantizedWeight& all, QuantizedWeight&& part) {
   add(all.salient, part.salient);
 }
 
-/// Quantizes rows, the channels of the layer, group by group of the convolution.
+/// The values that the network computes with, of a weight whose columns may be scaled.
+std::vector<float> network_values(const QuantizedWeight& weight) {
+  std::vector<float> out = weight.values;
+  const std::vector<float>& scales = weight.column_scales;
+  for (std::size_t v = 0; v < out.size() && !scales.empty(); ++v) out[v] /= scales[v % scales.size()];
+  return out;
+}
+
+enum class Step : std::uint8_t { gain, output_range, rounding, refit };
+
+std::vector<Step> steps_of(const Choice& choice) {
+  std::vector<Step> steps;
+  if (choice.gain) steps.push_back(Step::gain);
+  if (choice.range == RangeMethod::output) steps.push_back(Step::output_range);
+  if (choice.rounding != roundings().front().name) steps.push_back(Step::rounding);
+  if (choice.refit) steps.push_back(Step::refit);
+  return steps;
+}
+
+/// Whether a step's rows may stay as they were: not where the codes then mean something else, and hqq sees no data.
+bool can_compare(const Choice& choice, Step step) {
+  if (step != Step::rounding) return true;
+  if (choice.is_integer()) return find_rounding(choice.rounding).grid != Rounding::Grid::zero_points;
+  return !level_rounding_named(choice.rounding)->has_own_levels;
+}
+
+/// A layer on its way through the steps of a choice. Arrays are by row.
 class LayerQuantizer {
  public:
-  LayerQuantizer(const LayerWeight& weight, const Choice& choice, bool moments_are_centred)
-      : weight_(weight),
-        choice_(choice),
-        plain_(choice),
-        moments_(weight.moments),
-        centred_(moments_are_centred),
-        groups_(moments_ ? moments_->groups : 1),
-        columns_(weight.view.per_channel()),
-        rows_(weight.view.channels / groups_),
-        rounding_(rounding_named(choice.rounding)) {
+  /// seen: what methods work on; judged: what their results are judged by. Both must outlive this.
+  LayerQuantizer(const LayerRows& seen, const LayerRows& judged, const Choice& choice, bool with_awq)
+      : seen_(seen), judged_(judged), choice_(choice), plain_(choice) {
     plain_.gain = false;
     if (choice.range == RangeMethod::output)
       plain_.range = choice.symmetric ? RangeMethod::absmax : RangeMethod::minmax;
+    if (with_awq)
+      scale_columns();
+    else
+      now_.weight = nearest(seen_, plain_);
   }
 
-  QuantizedWeight run() {
-    const std::vector<float> original = to_rows(weight_.values, weight_.view);
-    QuantizedWeight out;
-    std::vector<float> rows = original;
-    out.float_columns = outliers();
-    for (const auto c : out.float_columns)
-      for (std::size_t i = static_cast<std::size_t>(c); i < rows.size(); i += static_cast<std::size_t>(columns_))
-        rows[i] = 0;
-    LayerMoments others;
-    const LayerQuantizer rest = without(out.float_columns, others);
-    if (choice_.awq && groups_ == 1) out.column_scales = rest.column_scales(rows);
-    rest.quantize_into(out, rows);
-    for (const auto c : out.float_columns)
-      for (std::size_t i = static_cast<std::size_t>(c); i < rows.size(); i += static_cast<std::size_t>(columns_))
-        out.values[i] = to_half(original[i]);
-    finish(out, original);
-    if (choice_.bias == BiasCorrection::empirical)
-      out.bias = empirical_bias(weight_.view, weight_.values, out.values, *moments_);
-    if (choice_.bias == BiasCorrection::analytic)
-      out.bias = mean_difference(weight_.view, weight_.values, out.values, *weight_.expected);
+  void take(Step step) {
+    const LayerRows& layer = scaled();
+    switch (step) {
+      case Step::gain:
+        return keep_better(nearest(layer, choice_));
+      case Step::output_range:
+        return keep_better(ranges_by_output(layer, plain_, now_.weight));
+      case Step::refit:
+        return keep_better(refitted(layer, choice_, now_.weight));
+      case Step::rounding:
+        break;
+    }
+    QuantizedWeight next = choice_.is_integer()
+                               ? rounded_codes(layer, choice_, find_rounding(choice_.rounding), now_.weight)
+                               : rounded_levels(layer, plain_);
+    if (can_compare(choice_, step))
+      keep_better(std::move(next));
+    else
+      replace(std::move(next));
+    if (choice_.gain && !choice_.is_integer()) keep_better(rounded_levels(layer, choice_));
+  }
+
+  /// Rows that would have been better off without the bias become those of the layer without it.
+  void hold_below_unbiased(const LayerQuantizer& unbiased) { hold_below(now_, judged(unbiased.now_.weight)); }
+
+  QuantizedWeight result() && { return std::move(now_.weight); }
+
+ private:
+  const OutputJudge& judge() {
+    if (!judge_) judge_.emplace(judged_);
+    return *judge_;
+  }
+  JudgedWeight judged(QuantizedWeight weight) {
+    JudgedWeight out{std::move(weight), {}};
+    out.errors = judge().errors(network_values(out.weight));
     return out;
   }
 
- private:
-  void finish(QuantizedWeight& out, const std::vector<float>& original) const {
-    double sum = 0;
-    for (std::size_t i = 0; i < original.size(); ++i) {
-      const double error = static_cast<double>(out.values[i]) - original[i];
-      sum += error * error;
-    }
-    out.mse = original.empty() ? 0 : sum / static_cast<double>(original.size());
-    out.stored_bits = stored_bits(weight_.view, choice_);
-    out.codes = from_rows(out.codes, weight_.view);
-    out.values = from_rows(out.values, weight_.view);
+  void replace(QuantizedWeight next) {
+    next.column_scales = now_.weight.column_scales;
+    now_ = {std::move(next), {}};
   }
 
-  /// Where the largest inputs enter.
-  std::vector<std::int32_t> outliers() const {
-    std::vector<float> largest(static_cast<std::size_t>(choice_.outliers > 0 ? columns_ : 0));
-    for (std::size_t g = 0; g < static_cast<std::size_t>(groups_) && !largest.empty(); ++g)
-      for (std::size_t c = 0; c < largest.size(); ++c) largest[c] = std::max(largest[c], moments_->abs_max[g][c]);
-    std::vector<std::int32_t> order(largest.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
-      return largest[static_cast<std::size_t>(a)] > largest[static_cast<std::size_t>(b)];
-    });
-    order.resize(static_cast<std::size_t>(float_columns(weight_.view, choice_)));
-    std::sort(order.begin(), order.end());
-    return order;
+  void keep_better(QuantizedWeight next) {
+    next.column_scales = now_.weight.column_scales;
+    if (now_.errors.empty()) now_ = judged(std::move(now_.weight));
+    take_better(now_, judged(std::move(next)));
   }
 
-  std::span<const float> of_group(const std::vector<float>& rows, std::int64_t group) const {
-    const auto size = static_cast<std::size_t>(rows_ * columns_);
-    return std::span(rows).subspan(static_cast<std::size_t>(group) * size, size);
+  /// The rows and inputs that the weight's codes are of.
+  const LayerRows& scaled() {
+    const std::vector<float>& scales = now_.weight.column_scales;
+    if (scales.empty()) return seen_;
+    if (!scaled_ || scales != scaled_by_) scaled_ = seen_.scaled(scales), scaled_by_ = scales;
+    return *scaled_;
   }
 
-  WeightView view(std::int64_t rows) const { return {1, rows, columns_, groups_}; }
-
-  /// Format, granularity and range, without the rest.
-  QuantizedWeight nearest(std::span<const float> rows, std::int64_t group, const Choice& choice) const {
-    return quantize_weight(rows, view(static_cast<std::int64_t>(rows.size()) / std::max<std::int64_t>(1, columns_)),
-                           choice, energies(group));
-  }
-
-  /// E x^2 by column, mean of the groups for a negative one; empty when no range asks for it.
-  std::vector<float> energies(std::int64_t group) const {
-    std::vector<float> sums;
-    if (choice_.range != RangeMethod::wmse) return sums;
-    sums.resize(static_cast<std::size_t>(columns_));
-    const std::int64_t first = std::max<std::int64_t>(0, group), last = group < 0 ? groups_ : group + 1;
-    for (std::int64_t g = first; g < last; ++g)
-      for (std::size_t c = 0; c < sums.size(); ++c)
-        sums[c] +=
-            moments_->gram[static_cast<std::size_t>(g)][c * (sums.size() + 1)] / static_cast<float>(last - first);
-    return sums;
-  }
-
-  /// A problem with the group's moments and no grid yet.
-  RoundingProblem problem(std::span<const float> rows, std::int64_t group) const {
-    RoundingProblem problem{rows_, columns_, rows, {}, {}, {}, weight_.threads, weight_.stop};
-    const auto g = static_cast<std::size_t>(group);
-    if (moments_ == nullptr) return problem;
-    problem.gram = moments_->gram[g];
-    if (!moments_->cross.empty()) problem.cross = moments_->cross[g];
-    problem.grid.scales.assign(static_cast<std::size_t>(rows_), 1);
-    problem.grid.zero_points.resize(problem.grid.scales.size());
-    problem.grid.group_of = neighbour_groups(columns_, 0);
-    return problem;
-  }
-
-  std::vector<float> column_scales(const std::vector<float>& rows) const {
-    const RoundingProblem asked = problem(rows, 0);
-    const LayerLoss loss(asked);
+  /// Of awq's ratios the one whose nearest rounding has the least output error; scales of 1 where none has less than
+  /// without.
+  void scale_columns() {
     const std::int64_t group = choice_.granularity.kind == Granularity::Kind::group ? choice_.granularity.group : 0;
-    const std::vector<float> means = awq_weight_means(rows, columns_, group);
-    std::vector<float> best;
-    double least = loss.of(nearest(rows, 0, plain_).values);
-    for (int i = 0; i <= 10; ++i) {
-      std::vector<float> scales = awq_scales(moments_->abs_mean[0], means, i / 10.0);
-      std::vector<float> importance = energies(0);
-      for (std::size_t c = 0; c < importance.size(); ++c) importance[c] /= scales[c] * scales[c];
-      std::vector<float> values = quantize_weight(scaled_columns(rows, scales), view(rows_), plain_, importance).values;
-      for (std::size_t v = 0; v < values.size(); ++v) values[v] /= scales[v % scales.size()];
-      if (const double now = loss.of(values); now < least) least = now, best = std::move(scales);
-    }
-    if (best.empty()) best.assign(static_cast<std::size_t>(columns_), 1.0F);
-    return best;
-  }
-
-  void quantize_into(QuantizedWeight& out, const std::vector<float>& rows) const {
-    const std::vector<float> scaled =
-        out.column_scales.empty() || rows.empty() ? rows : scaled_columns(rows, out.column_scales);
-    LayerMoments moved;
-    const LayerQuantizer on_scaled = with_moments(out.column_scales, moved);
-    on_scaled.quantize_rows(out, scaled);
-    for (std::size_t v = 0; v < out.values.size() && !out.column_scales.empty(); ++v)
-      out.values[v] /= out.column_scales[v % out.column_scales.size()];
-  }
-
-  /// This, with inputs of 0 where columns are in float: nothing may be made up for by what is not kept.
-  LayerQuantizer without(const std::vector<std::int32_t>& float_columns, LayerMoments& others) const {
-    LayerQuantizer copy = *this;
-    if (float_columns.empty()) return copy;
-    const auto width = static_cast<std::size_t>(columns_);
-    others = changed(*moments_, [&](LayerMoments& of) {
-      for (auto* matrices : {&of.gram, &of.cross})
-        for (auto& matrix : *matrices)
-          for (const auto column : float_columns)
-            for (std::size_t i = 0, c = static_cast<std::size_t>(column); i < width; ++i)
-              matrix[i * width + c] = matrix[c * width + i] = 0;
-      for (auto* means : {&of.mean, &of.float_mean})
-        for (auto& mean : *means)
-          for (const auto column : float_columns) mean[static_cast<std::size_t>(column)] = 0;
-    });
-    copy.moments_ = &others;
-    return copy;
-  }
-
-  /// This, with the moments of inputs divided by the scales.
-  LayerQuantizer with_moments(const std::vector<float>& scales, LayerMoments& moved) const {
-    LayerQuantizer copy = *this;
-    if (scales.empty()) return copy;
-    const auto divide = [&](std::vector<float>& matrix) {
-      for (std::size_t i = 0; i < matrix.size(); ++i)
-        matrix[i] /= scales[i / scales.size()] * scales[i % scales.size()];
+    const std::vector<float> means = awq_weight_means(seen_.weights, seen_.columns, group);
+    const std::vector<float> energies = importance(seen_, 0);
+    const auto total = [](const JudgedWeight& of) {
+      return std::accumulate(of.errors.begin(), of.errors.end(), 0.0,
+                             [](double sum, const RowError& error) { return sum + error.plain; });
     };
-    moved = changed(*moments_, [&](LayerMoments& of) {
-      for (auto& matrix : of.gram) divide(matrix);
-      for (auto& matrix : of.cross) divide(matrix);
-      for (auto* means : {&of.mean, &of.float_mean})
-        for (auto& mean : *means)
-          for (std::size_t c = 0; c < mean.size(); ++c) mean[c] /= scales[c];
-    });
-    copy.moments_ = &moved;
-    return copy;
+    now_ = judged(nearest(seen_, plain_));
+    now_.weight.column_scales.assign(static_cast<std::size_t>(seen_.columns), 1.0F);
+    double least = total(now_);
+    for (int i = 0; i <= 10; ++i) {
+      const std::vector<float> scales = awq_scales(seen_.moments->abs_mean[0], means, i / 10.0);
+      std::vector<float> scaled_energies = energies;
+      for (std::size_t c = 0; c < energies.size(); ++c) scaled_energies[c] /= scales[c] * scales[c];
+      QuantizedWeight weight =
+          quantize_weight(scaled_columns(seen_.weights, scales), view(seen_, seen_.groups), plain_, scaled_energies);
+      weight.column_scales = scales;
+      JudgedWeight next = judged(std::move(weight));
+      if (const double error = total(next); error < least) least = error, now_ = std::move(next);
+    }
   }
 
+  static WeightView view(const LayerRows& layer, std::int64_t groups) {
+    return {1, layer.rows * groups, layer.columns, groups};
+  }
+  std::vector<float> importance(const LayerRows& layer, std::int64_t group) const {
+    return choice_.range == RangeMethod::wmse ? layer.energies(group) : std::vector<float>();
+  }
   /// Groups of a convolution differ in nothing else; formats may have a number for the whole tensor (nvfp4).
   bool has_own_energies() const {
-    return groups_ > 1 && choice_.range == RangeMethod::wmse && choice_.granularity.kind != Granularity::Kind::tensor;
+    return seen_.groups > 1 && choice_.range == RangeMethod::wmse &&
+           choice_.granularity.kind != Granularity::Kind::tensor;
   }
 
-  void quantize_rows(QuantizedWeight& out, const std::vector<float>& rows) const {
-    if (!has_own_energies()) {
-      quantize_groups(out, rows, nearest(rows, -1, plain_),
-                      choice_.gain ? nearest(rows, -1, choice_) : QuantizedWeight());
-      return;
-    }
-    QuantizedWeight plain, gained;
-    for (std::int64_t g = 0; g < groups_; ++g) {
-      append(plain, nearest(of_group(rows, g), g, plain_));
-      if (choice_.gain) append(gained, nearest(of_group(rows, g), g, choice_));
-    }
-    quantize_groups(out, rows, std::move(plain), std::move(gained));
-  }
-
-  /// Gain and rounding on the grids of nearest rounding.
-  void quantize_groups(QuantizedWeight& out, const std::vector<float>& rows, QuantizedWeight plain,
-                       QuantizedWeight gained) const {
-    if (choice_.gain) take_better(rows, plain, gained);
-    if (choice_.range == RangeMethod::output && !rows.empty()) plain = range_on_outputs(rows, plain);
-    if (choice_.rounding != roundings().front().name && !rows.empty())
-      plain = choice_.is_integer() ? round(rows, plain) : round_levels(rows);
-    if (choice_.refit && !rows.empty()) plain = refitted(rows, plain);
-    append(out, std::move(plain));
-  }
-
-  /// Rows of `other` where their output error is smaller; the whole tensor where it has one scale.
-  void take_better(const std::vector<float>& rows, QuantizedWeight& base, const QuantizedWeight& other) const {
-    std::vector<double> before, after;
-    for (std::int64_t g = 0; g < groups_ && !rows.empty(); ++g) {
-      const RoundingProblem asked = problem(of_group(rows, g), g);
-      const LayerLoss loss(asked);
-      const auto add = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
-      add(before, loss.of_rows(of_group(base.values, g)));
-      add(after, loss.of_rows(of_group(other.values, g)));
-    }
-    if (choice_.granularity.kind == Granularity::Kind::tensor) {
-      if (std::accumulate(after.begin(), after.end(), 0.0) < std::accumulate(before.begin(), before.end(), 0.0))
-        base = other;
-      return;
-    }
-    const std::size_t parts = base.scales.size() / std::max<std::size_t>(1, before.size());
-    for (std::size_t r = 0; r < before.size(); ++r) {
-      if (!(after[r] < before[r])) continue;
-      const auto copy = [r](auto& to, const auto& from, std::size_t width) {
-        if (!from.empty())
-          std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(r * width), width,
-                      to.begin() + static_cast<std::ptrdiff_t>(r * width));
-      };
-      copy(base.values, other.values, static_cast<std::size_t>(columns_));
-      copy(base.codes, other.codes, static_cast<std::size_t>(columns_));
-      copy(base.scales, other.scales, parts);
-      copy(base.zero_points, other.zero_points, parts);
-      copy(base.offsets, other.offsets, parts);
-      copy(base.code_book, other.code_book, other.code_book.size() / before.size());
-    }
-  }
-
-  /// The grid of nearest rounding for the rows of one group.
-  RoundingGrid grid_of(const QuantizedWeight& start, std::int64_t group) const {
-    RoundingGrid grid;
-    const std::int32_t half = 1 << (choice_.bits - 1);
-    grid.q_min = choice_.symmetric ? -half + (choice_.narrow ? 1 : 0) : 0;
-    grid.q_max = choice_.symmetric ? half - 1 : 2 * half - 1;
-    const bool tensor = choice_.granularity.kind == Granularity::Kind::tensor;
-    const std::int64_t run = choice_.granularity.kind == Granularity::Kind::group
-                                 ? std::min<std::int64_t>(choice_.granularity.group, columns_)
-                                 : columns_;
-    grid.groups = (columns_ + run - 1) / run;
-    grid.group_of = neighbour_groups(columns_, run);
-    for (std::int64_t i = 0; i < rows_ * grid.groups; ++i) {
-      const auto part = static_cast<std::size_t>(tensor ? 0 : group * rows_ * grid.groups + i);
-      grid.scales.push_back(start.scales[part]);
-      if (!start.offsets.empty())
-        grid.zero_points.push_back(start.offsets[part]);
-      else
-        grid.zero_points.push_back(start.zero_points.empty() ? 0.0F : static_cast<float>(start.zero_points[part]));
-    }
-    return grid;
-  }
-
-  QuantizedWeight round(const std::vector<float>& rows, const QuantizedWeight& start) const {
-    return solve(rows, start, [&](RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
-      if (!rounding_->needs_gram) asked.gram = asked.cross = {};
-      if (choice_.granularity.kind == Granularity::Kind::group && finds_parts_alone(choice_.range) && !choice_.gain)
-        asked.find_part = [this](std::span<const float> part) {
-          const FitGrid grid = part_grid(part, plain_);
-          return ScaleZero{grid.scale, grid.zero};
-        };
-      RoundedWeight rounded = round_with(*rounding_, asked);
-      const bool comparable = rounding_->grid != Rounding::Grid::zero_points && !judged.gram.empty();
-      return comparable ? better_than_start(start, judged, std::move(rounded), g) : rounded;
-    });
-  }
-
-  QuantizedWeight range_on_outputs(const std::vector<float>& rows, const QuantizedWeight& start) const {
-    return solve(rows, start, [this](const RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
-      return better(judged, round_nearest(judged), range_by_output(asked), g);
-    });
-  }
-
-  QuantizedWeight refitted(const std::vector<float>& rows, const QuantizedWeight& start) const {
-    return solve(rows, start, [&](const RoundingProblem& asked, const RoundingProblem& judged, std::int64_t g) {
-      const RoundedWeight before = of_group(start, judged, g);
-      return better(judged, before, refit(asked, before), g);
-    });
-  }
-
-  static RoundedWeight of_group(const QuantizedWeight& start, const RoundingProblem& judged, std::int64_t group) {
-    const std::size_t size = judged.weights.size(), first = static_cast<std::size_t>(group) * size;
-    const auto of = [&](const auto& all) {
-      return std::vector(all.begin() + static_cast<std::ptrdiff_t>(first),
-                         all.begin() + static_cast<std::ptrdiff_t>(first + size));
-    };
-    return {of(start.codes), judged.grid, of(start.values), 0, 0};
-  }
-
-  RoundedWeight refit(const RoundingProblem& problem, const RoundedWeight& before) const {
-    if (!choice_.has_offsets()) return refit_scales(problem, before);
-    const bool any = choice_.range != RangeMethod::fit;  // HQQ's are stored with 32 bits
-    const FitCodes codes = FitCodes::of(choice_.bits, false, false);
-    return refit_zero_points(problem, before,
-                             [=](double zero) { return any ? static_cast<float>(zero) : codes.storable(zero); });
-  }
-
-  /// No worse than nearest rounding on the grid, nor than the values there are: a gain changes scales, not codes, so
-  /// that these are not the nearest on its grid.
-  RoundedWeight better_than_start(const QuantizedWeight& start, const RoundingProblem& judged, RoundedWeight now,
-                                  std::int64_t group) const {
-    now = better(judged, round_nearest(judged), std::move(now), group);
-    return choice_.gain ? better(judged, of_group(start, judged, group), std::move(now), group) : now;
-  }
-
-  /// Rows of `now` where neither output error, nor that of weighted tokens, is larger than before.
-  RoundedWeight better(const RoundingProblem& judged, const RoundedWeight& before, RoundedWeight now,
-                       std::int64_t group) const {
-    now = better_rows(judged, before, std::move(now));
-    if (!moments_->weighted) return now;
-    RoundingProblem weighted = judged;
-    weighted.gram = moments_->weighted->gram[static_cast<std::size_t>(group)];
-    if (!judged.cross.empty()) weighted.cross = moments_->weighted->cross[static_cast<std::size_t>(group)];
-    return better_rows(weighted, before, std::move(now));
-  }
-
-  /// Codes by a method that gets each group's problem with shrunk moments (weighted ones where there are), and with the
-  /// true ones to judge by.
-  template <class Method>
-  QuantizedWeight solve(const std::vector<float>& rows, const QuantizedWeight& start, const Method& method) const {
+  /// Format, granularity and range, without the rest.
+  QuantizedWeight nearest(const LayerRows& layer, const Choice& choice) const {
+    if (!has_own_energies())
+      return quantize_weight(layer.weights, view(layer, layer.groups), choice, importance(layer, -1));
     QuantizedWeight out;
-    const bool tensor = choice_.granularity.kind == Granularity::Kind::tensor;
-    for (std::int64_t g = 0; g < groups_; ++g) {
-      RoundingProblem judged = problem(of_group(rows, g), g);
-      judged.grid = grid_of(start, g);
-      RoundingProblem asked = judged;
-      const auto at = static_cast<std::size_t>(g);
-      std::vector<float> gram, cross;
-      if (moments_ != nullptr) {
-        const LayerMoments& seen = moments_->weighted ? *moments_->weighted : *moments_;
-        gram = shrunk(seen, seen.gram[at], &LayerMoments::mean, at);
-        if (!seen.cross.empty()) cross = shrunk(seen, seen.cross[at], &LayerMoments::float_mean, at);
-      }
-      asked.gram = gram, asked.cross = cross;
-      RoundedWeight rounded = method(asked, judged, g);
-      QuantizedWeight part;
-      part.codes = std::move(rounded.codes);
-      part.values = std::move(rounded.values);
-      if (!tensor) part.scales = std::move(rounded.grid.scales);
-      if (choice_.has_offsets() && !tensor)
-        part.offsets = std::move(rounded.grid.zero_points);
-      else if (!tensor)
-        for (const float z : rounded.grid.zero_points) part.zero_points.push_back(static_cast<std::int32_t>(z));
-      append(out, std::move(part));
-    }
-    if (tensor) out.scales = start.scales, out.zero_points = start.zero_points, out.offsets = start.offsets;
+    for (std::int64_t g = 0; g < layer.groups; ++g)
+      append(out, quantize_weight(layer.of_group(layer.weights, g), view(layer, 1), choice, importance(layer, g)));
     return out;
   }
 
   /// Formats other than integers, whose rounding fits its own grids.
-  QuantizedWeight round_levels(const std::vector<float>& rows) const {
-    QuantizedWeight out = round_levels(rows, plain_);
-    if (choice_.gain) take_better(rows, out, round_levels(rows, choice_));
-    return out;
-  }
-
-  QuantizedWeight round_levels(const std::vector<float>& rows, const Choice& choice) const {
+  QuantizedWeight rounded_levels(const LayerRows& layer, const Choice& choice) const {
     const LevelRounding& rounding = *level_rounding_named(choice_.rounding);
+    const LayerMoments& moments = layer.moments->weighted ? *layer.moments->weighted : *layer.moments;
     if (!has_own_energies())
-      return rounding.round(rows, view(weight_.view.channels), choice, *moments_, energies(-1), share(),
-                            weight_.threads, weight_.stop);
+      return rounding.round(layer.weights, view(layer, layer.groups), choice, moments, importance(layer, -1),
+                            layer.share(), layer.threads, layer.stop);
     QuantizedWeight out;
-    for (std::int64_t g = 0; g < groups_; ++g) {
+    for (std::int64_t g = 0; g < layer.groups; ++g) {
       const auto at = static_cast<std::size_t>(g);
       LayerMoments own;
-      own.columns = columns_;
-      own.rows = moments_->rows;
-      own.gram = {moments_->gram[at]};
-      if (!moments_->cross.empty()) own.cross = {moments_->cross[at]};
-      append(out, rounding.round(of_group(rows, g), {1, rows_, columns_}, choice, own, energies(g), share(),
-                                 weight_.threads, weight_.stop));
+      own.columns = layer.columns;
+      own.rows = moments.rows;
+      own.gram = {moments.gram[at]};
+      if (!moments.cross.empty()) own.cross = {moments.cross[at]};
+      append(out, rounding.round(layer.of_group(layer.weights, g), view(layer, 1), choice, own, importance(layer, g),
+                                 layer.share(), layer.threads, layer.stop));
     }
     return out;
   }
 
-  /// What is added to G, of the mean of its diagonal: all of it with no more positions than columns.
-  double share() const {
-    const auto positions = static_cast<double>(std::max<std::int64_t>(1, moments_->rows));
-    return std::min(static_cast<double>(columns_) / positions, 1.0);
-  }
-
-  /// G or C of a group and what is added to both: the drift stays. Of moments about the means the share is that of the
-  /// moments about 0, and a mean that few positions have given is trusted as little.
-  std::vector<float> shrunk(const LayerMoments& of, std::vector<float> out,
-                            std::vector<std::vector<float>> LayerMoments::*column_means, std::size_t group) const {
-    const auto width = static_cast<std::size_t>(columns_);
-    const std::vector<float>&gram = of.gram[group], &mean = of.mean[group], &other = (of.*column_means)[group];
-    const double part = share();
-    double energy = 0;
-    for (std::size_t c = 0; c < width; ++c) {
-      const double square = centred_ ? static_cast<double>(mean[c]) * static_cast<double>(mean[c]) : 0;
-      energy += (static_cast<double>(gram[c * (width + 1)]) + square) / static_cast<double>(columns_);
-    }
-    for (std::size_t i = 0; i < out.size() && centred_; ++i)
-      out[i] += static_cast<float>(part) * mean[i / width] * other[i % width];
-    for (std::size_t c = 0; c < width; ++c) out[c * (width + 1)] += static_cast<float>(part * energy);
-    return out;
-  }
-
-  const LayerWeight& weight_;
+  const LayerRows &seen_, &judged_;
   const Choice& choice_;
-  Choice plain_;  ///< without gain
-  const LayerMoments* moments_;
-  bool centred_ = false;                  ///< moments are about the means
-  std::int64_t groups_, columns_, rows_;  ///< rows of a group
-  const Rounding* rounding_;              ///< of integers
+  Choice plain_;      ///< without gain, and with the range that one by outputs begins with
+  JudgedWeight now_;  ///< errors: empty until they are asked for
+  std::optional<OutputJudge> judge_;
+  std::optional<LayerRows> scaled_;
+  std::vector<float> scaled_by_;
 };
 
-/// Codes for what a bias leaves are not accepted against those of the choice without it. Where the layer would be worse
-/// off, it gets the latter, and the bias that goes with them.
-QuantizedWeight no_worse_than_without_bias(const LayerWeight& weight, const Choice& choice, QuantizedWeight with) {
-  Choice without = choice;
-  without.bias = BiasCorrection::none;
-  if (!without.needs_data()) return with;  // the same codes
-  QuantizedWeight plain = quantize_layer(weight, without);
-  if (output_error(weight, with.values, true) <= output_error(weight, plain.values, false)) return with;
-  plain.bias = empirical_bias(weight.view, weight.values, plain.values, *weight.moments);
-  plain.stored_bits = with.stored_bits;
-  return plain;
+/// The elements of the reduction where the largest inputs enter.
+std::vector<std::int32_t> outlier_columns(const LayerWeight& weight, const Choice& choice) {
+  if (!(choice.outliers > 0)) return {};
+  std::vector<float> largest(static_cast<std::size_t>(weight.view.per_channel()));
+  for (const auto& of_group : weight.moments->abs_max)
+    for (std::size_t c = 0; c < largest.size(); ++c) largest[c] = std::max(largest[c], of_group[c]);
+  std::vector<std::int32_t> order(largest.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
+    return largest[static_cast<std::size_t>(a)] > largest[static_cast<std::size_t>(b)];
+  });
+  order.resize(static_cast<std::size_t>(float_columns(weight.view, choice)));
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+/// The moments about the means where a bias takes these; null where it does not, or these are all there is.
+std::shared_ptr<const LayerMoments> moments_beside_bias(const LayerWeight& weight, const Choice& choice) {
+  if (choice.bias != BiasCorrection::empirical) return nullptr;
+  auto out = std::make_shared<const LayerMoments>(centred(*weight.moments));
+  return is_noise(*out, *weight.moments) ? nullptr : out;
+}
+
+/// Every step, of rows whose columns in float are 0.
+QuantizedWeight quantize_rows(const LayerWeight& weight, const Choice& choice,
+                              const std::vector<std::int32_t>& float_columns) {
+  const std::shared_ptr<const LayerMoments> given(std::shared_ptr<void>(), weight.moments);
+  const LayerRows about_zero = LayerRows::of(weight, given, false).without(float_columns);
+  const std::vector<Step> steps = steps_of(choice);
+  const bool awq = choice.awq && about_zero.groups == 1;
+  const bool judged = awq || std::ranges::any_of(steps, [&](Step step) { return can_compare(choice, step); });
+  const auto beside_bias = judged ? moments_beside_bias(weight, choice) : nullptr;
+  LayerQuantizer unbiased(about_zero, about_zero, choice, awq);
+  if (!beside_bias) {
+    for (const Step step : steps) unbiased.take(step);
+    return std::move(unbiased).result();
+  }
+  const LayerRows about_means = LayerRows::of(weight, beside_bias, true).without(float_columns);
+  LayerQuantizer biased(choice.is_integer() ? about_means : about_zero, about_means, choice, awq);
+  if (awq) biased.hold_below_unbiased(unbiased);
+  for (const Step step : steps) {
+    unbiased.take(step);
+    biased.take(step);
+    if (can_compare(choice, step)) biased.hold_below_unbiased(unbiased);
+  }
+  return std::move(biased).result();
+}
+
+/// Columns in float, bits, and the order of the tensor.
+void finish(const LayerWeight& weight, const Choice& choice, QuantizedWeight& out) {
+  const std::vector<float> original = to_rows(weight.values, weight.view);
+  const auto columns = static_cast<std::size_t>(weight.view.per_channel());
+  out.values = network_values(out);
+  for (const auto c : out.float_columns)
+    for (std::size_t i = static_cast<std::size_t>(c); i < original.size(); i += columns)
+      out.values[i] = to_half(original[i]);
+  double sum = 0;
+  for (std::size_t i = 0; i < original.size(); ++i) {
+    const double error = static_cast<double>(out.values[i]) - original[i];
+    sum += error * error;
+  }
+  out.mse = original.empty() ? 0 : sum / static_cast<double>(original.size());
+  out.stored_bits = stored_bits(weight.view, choice);
+  out.codes = from_rows(out.codes, weight.view);
+  out.values = from_rows(out.values, weight.view);
 }
 
 }  // namespace
@@ -482,14 +295,15 @@ QuantizedWeight quantize_layer(const LayerWeight& weight, const Choice& choice) 
   assert(weight.expected == nullptr || std::ssize(*weight.expected) % weight.view.per_channel() == 0);
   assert(weight.moments == nullptr ||
          (weight.moments->columns == weight.view.per_channel() && weight.view.channels % weight.moments->groups == 0));
-  const bool bias_takes_mean =
-      choice.bias == BiasCorrection::empirical && choice.is_integer() && choice.range != RangeMethod::wmse;
-  if (!bias_takes_mean) return LayerQuantizer(weight, choice, false).run();
-  const LayerMoments about_mean = centred(*weight.moments);
-  if (is_noise(about_mean, *weight.moments)) return LayerQuantizer(weight, choice, false).run();
-  LayerWeight seen = weight;
-  seen.moments = &about_mean;
-  return no_worse_than_without_bias(weight, choice, LayerQuantizer(seen, choice, true).run());
+  const std::vector<std::int32_t> float_columns = outlier_columns(weight, choice);
+  QuantizedWeight out = quantize_rows(weight, choice, float_columns);
+  out.float_columns = float_columns;
+  finish(weight, choice, out);
+  if (choice.bias == BiasCorrection::empirical)
+    out.bias = empirical_bias(weight.view, weight.values, out.values, *weight.moments);
+  if (choice.bias == BiasCorrection::analytic)
+    out.bias = mean_difference(weight.view, weight.values, out.values, *weight.expected);
+  return out;
 }
 
 }  // namespace bitplan

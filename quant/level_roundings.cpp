@@ -70,7 +70,7 @@ constexpr std::array kLevelRoundings{
     LevelRounding{"gptq:actorder", "gptq, columns with large inputs first", takes_gptq, gptq<true>},
     LevelRounding{"trained", "codes and levels in turn, by output error (TTQ)", takes_training, trained},
     LevelRounding{"nupes", "an exponent by output error, then each code the best given all others", takes_nupes, nupes},
-    LevelRounding{"billm", "a second bit for salient columns, two scales for the others", takes_billm, billm},
+    LevelRounding{"billm", "a second bit for salient columns, two scales for the others", takes_billm, billm, true},
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ struct LevelRounding {
   QuantizedWeight (*round)(std::span<const float> weights, const WeightView& view, const Choice& choice,
                            const LayerMoments& moments, std::span<const float> importance, double share, int threads,
                            const std::atomic<bool>* stop);
+  bool has_own_levels = false;  ///< its codes are not those of the format's nearest rounding
 };
 
 /// Every rounding of formats other than integers.
