@@ -69,6 +69,8 @@ Study make_study(Experiment experiment, const std::string& uniform, const std::v
   auto uniform8 = uniform_assignment("w8a8", experiment.space, *network, *choices);
   Assignment requested;
   if (!uniform.empty()) requested = uniform_assignment(uniform, experiment.space, *network, *choices);
+  if (!uniform.empty() && uniform != "float" && !experiment.space.rules.empty())
+    log_info("all layers are " + uniform + ": space.rules hold for searches and for evaluate --each");
   for (const auto& choice : plan_choices) choices->add(choice);
   // The table is complete from here on: costs and evaluators index it.
   auto costs = std::make_shared<const CostModel>(network, choices, experiment.hardware);

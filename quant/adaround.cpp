@@ -195,6 +195,12 @@ RoundedWeight round_adaround(const RoundingProblem& problem, const AdaRoundSetti
   return accepted(problem, std::move(out));
 }
 
-RoundedWeight round_adaround(const RoundingProblem& problem) { return round_adaround(problem, {}); }
+RoundedWeight round_adaround(const RoundingProblem& problem) {
+  AdaRoundSettings settings;
+  constexpr std::int64_t kSmall = 1 << 20, kFewColumns = 32;
+  if (problem.columns > kFewColumns && problem.rows * problem.columns * problem.columns <= kSmall)
+    settings.iterations = 2000;
+  return round_adaround(problem, settings);
+}
 
 }  // namespace bitplan

@@ -30,6 +30,8 @@ struct AdaRoundSettings {
 /// problem.gram must be given. iterations * rows * columns^2 multiply-adds, and about 80 of them a weight and iteration
 /// for the rest. Throws InputError for non-finite input, Interrupted when *problem.stop becomes true.
 RoundedWeight round_adaround(const RoundingProblem& problem, const AdaRoundSettings& settings);
+/// With the settings as they are, but 2000 iterations for small layers (rows * columns^2 <= 2^20): these take no time
+/// there and end up to a tenth lower. Filters of up to 32 weights, the depthwise ones, have settled after 550.
 RoundedWeight round_adaround(const RoundingProblem& problem);
 
 /// The parts of the method, for tests.
