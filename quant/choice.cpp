@@ -21,7 +21,7 @@ constexpr std::array kRangeMethods{
     RangeEntry{"minmax", "min w to max w", RangeMethod::minmax},
     RangeEntry{"percentile", "the given per cent of the values, both tails cut alike", RangeMethod::percentile},
     RangeEntry{"mse", "of 100 clip ratios 0.3 to 1.0 the one with the least squared error", RangeMethod::mse},
-    RangeEntry{"grid", "of max |w| k / 20, k = 1 to 20, the one with the least squared error (brevitas)",
+    RangeEntry{"grid", "of max |w| k / 20, k = 1 to 20, the one with the least squared error; affine: scale, then zero (brevitas)",
                RangeMethod::grid},
     RangeEntry{"lp", "of the clip ratios of mse the one with the least |error|^p, as in lp2.4", RangeMethod::lp},
     RangeEntry{"wmse", "of the same the least squared error weighted by the layer's input energy", RangeMethod::wmse},

@@ -45,6 +45,36 @@ auto best_candidate(std::span<const float> part, std::span<const float> importan
   return best;
 }
 
+/// Brevitas' MSE grid of affine integers: the scale first, of k / 20 of the range for the zero point of min w; then,
+/// for this scale, the zero point of min w k / 20, from 20 / 20 down. Of equal errors the first.
+Affine scale_then_zero(std::span<const float> part, const Choice& choice) {
+  Affine best = affine_from_range(0, 0, choice.bits, false, false);
+  const Range range = range_of(part);
+  const float low = std::min(range.low, 0.0F), width = std::max(range.high, 0.0F) - low;
+  const auto made = [&](double scale, double lowest) {
+    Affine q = best;
+    const double least = std::numeric_limits<float>::min(), most = largest_scale(q.q_max);
+    q.scale = static_cast<float>(std::clamp(scale, least, most));
+    q.zero_point = static_cast<std::int32_t>(
+        std::clamp<double>(std::nearbyint(-lowest / static_cast<double>(q.scale)), q.q_min, q.q_max));
+    return q;
+  };
+  const auto take_best = [&](auto candidate) {
+    double least = std::numeric_limits<double>::infinity();
+    Affine found = best;
+    for (int i = 0; i < kGridSteps; ++i) {
+      const Affine q = candidate(i);
+      if (const double error = range_error(part, q, {}); error < least) least = error, found = q;
+    }
+    best = found;
+  };
+  if (width > 0) {
+    take_best([&](int i) { return made(static_cast<double>(width) * (i + 1) / kGridSteps / best.q_max, low); });
+    take_best([&](int i) { return made(best.scale, static_cast<double>(low) * (kGridSteps - i) / kGridSteps); });
+  }
+  return best;
+}
+
 }  // namespace
 
 double range_error(std::span<const float> part, const Affine& q, const ErrorNorm& norm) {
@@ -68,6 +98,7 @@ Grid search_grid(const std::shared_ptr<const Levels>& levels, std::span<const fl
 }
 
 Affine search_affine(std::span<const float> part, std::span<const float> importance, const Choice& choice) {
+  if (choice.range == RangeMethod::grid && !choice.symmetric) return scale_then_zero(part, choice);
   const Range range = range_of(part);
   return best_candidate(part, importance, choice, [&](double ratio) {
     return affine_from_range(static_cast<float>(range.low * ratio), static_cast<float>(range.high * ratio), choice.bits,

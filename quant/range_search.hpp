@@ -24,7 +24,9 @@ double range_error(std::span<const float> part, const Grid& grid, const ErrorNor
 Grid search_grid(const std::shared_ptr<const Levels>& levels, std::span<const float> part,
                  std::span<const float> importance, const Choice& choice);
 
-/// The same candidates for integers; symmetric ones take [-r a, r a], affine ones [r min, r max].
+/// The same candidates for integers; symmetric ones take [-r a, r a], affine ones [r min, r max]. Affine grid is
+/// brevitas' ShiftedUint8Weight…MSE: with l = min(min w, 0), first the scale of the range r (max w - l) with the zero
+/// point of l, then for this scale the zero point of r l, both with r = k / 20. Other than there max w is at least 0.
 Affine search_affine(std::span<const float> part, std::span<const float> importance, const Choice& choice);
 
 /// The clipping point s of b-bit symmetric integers at which the expected squared error of clipping and rounding is

@@ -15,7 +15,8 @@ namespace bitplan {
 ///               affine: of the n - ceil(n p / 100) values outside half (rounded down) lie below, the rest above
 ///   mse         of [r l, r h], r = 0.3 … 1 in 100 equal steps, [l, h] as minmax, the one with the least
 ///               sum of (w' - w)^2; of equal ones the largest r
-///   grid        of r = k / 20, k = 1 … 20, likewise; of equal ones the smallest: brevitas' MSE grid
+///   grid        of r = k / 20, k = 1 … 20, likewise; of equal ones the smallest: brevitas' MSE grid;
+///               affine: the scale, then the zero point (range_search.hpp)
 ///   lp, wmse    as mse with the sum of |w' - w|^p, or of h (w' - w)^2, h the importance
 ///   octav       [-s, s], s = octav_clip(…)
 ///   halfstep    s = max |w| / ((q_max - q_min) / 2): torch.ao, torchao SYMMETRIC; unless narrow the largest

@@ -103,8 +103,10 @@ Outcome check_brevitas_mse(const GoldenCase& golden) {
         .at_most("mse", weight.ours().mse, golden.number("achieved_mse").value(), 1 + 1e-6)
         .outcome();
   }
-  const WeightCase weight(golden, choice + "+affine+mse");
-  return Comparison(golden).at_most("mse", weight.ours().mse, golden.number("achieved_mse").value(), 1.01).outcome();
+  const WeightCase weight(golden, choice + "+affine+grid");
+  return Comparison(golden)
+      .at_most("mse", weight.ours().mse, golden.number("achieved_mse").value(), 1 + 1e-4)
+      .outcome();
 }
 
 Outcome check_octav(const GoldenCase& golden) {

@@ -1,5 +1,6 @@
 #include "quant/range_search.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "quant/weight_quantizer.hpp"
@@ -47,6 +48,32 @@ TEST_CASE("weighted mse keeps what its inputs make large, and is the best of its
   CHECK(weighted.scale > plain.scale);
   const std::vector<float> equal(400, 1);
   CHECK(weight_quantizer(w, weight_choice("int3+wmse"), equal) == plain);
+}
+
+TEST_CASE("affine grid: the best scale for the zero point of min w, then the best zero point for this scale") {
+  for (const auto kind : kDistributions) {
+    const auto w = sample(kind, 300);
+    const float low = std::min(0.0F, *std::min_element(w.begin(), w.end())),
+                high = *std::max_element(w.begin(), w.end());
+    const Affine q = weight_quantizer(w, weight_choice("int3+affine+grid"));
+    CHECK((q.q_min == 0 && q.q_max == 7 && q.zero_point >= 0 && q.zero_point <= 7));
+    const auto error_of = [&](float scale, float lowest) {
+      const float zero = std::clamp(std::nearbyint(-lowest / scale), 0.0F, 7.0F);
+      return range_error(w, {scale, static_cast<std::int32_t>(zero), 0, 7}, {});
+    };
+    double least = error_of((high - low) / 7, low);
+    float scale = (high - low) / 7;
+    for (int k = 1; k < 20; ++k) {
+      const float s = (high - low) * static_cast<float>(k) / 140;
+      if (error_of(s, low) < least) least = error_of(s, low), scale = s;
+    }
+    CHECK(q.scale == Approx(scale));
+    CHECK(range_error(w, q, {}) <= least * (1 + 1e-6));
+    for (int k = 1; k <= 20; ++k)
+      CHECK(range_error(w, q, {}) <= error_of(q.scale, low * static_cast<float>(k) / 20) * (1 + 1e-6));
+  }
+  const Affine zeros = weight_quantizer(std::vector<float>(5), weight_choice("int3+affine+grid"));
+  CHECK((zeros.scale == 1 && zeros.zero_point == 0));
 }
 
 TEST_CASE("wmse needs an energy for each element of the reduction") {
