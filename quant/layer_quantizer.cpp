@@ -38,11 +38,15 @@ void append(QuantizedWeight& all, const QuantizedWeight& part) {
   add(all.salient, part.salient);
 }
 
-/// The values that the network computes with, of a weight whose columns may be scaled.
-std::vector<float> network_values(const QuantizedWeight& weight) {
+/// The values that the network computes with, by row: columns may be scaled, those in float are of the original.
+std::vector<float> network_values(const QuantizedWeight& weight, const std::vector<float>& original,
+                                  std::int64_t columns, const std::vector<std::int32_t>& float_columns) {
   std::vector<float> out = weight.values;
   const std::vector<float>& scales = weight.column_scales;
   for (std::size_t v = 0; v < out.size() && !scales.empty(); ++v) out[v] /= scales[v % scales.size()];
+  for (const auto c : float_columns)
+    for (auto i = static_cast<std::size_t>(c); i < out.size(); i += static_cast<std::size_t>(columns))
+      out[i] = to_half(original[i]);
   return out;
 }
 
@@ -64,12 +68,27 @@ bool can_compare(const Choice& choice, Step step) {
   return !level_rounding_named(choice.rounding)->has_own_levels;
 }
 
+/// A layer whose columns in float are as they are, and without them.
+struct WholeAndKept {
+  LayerRows whole;
+  std::optional<LayerRows> without_float;  ///< where there are such columns
+
+  WholeAndKept(const LayerWeight& weight, std::shared_ptr<const LayerMoments> moments, bool centred,
+               const std::vector<std::int32_t>& float_columns)
+      : whole(LayerRows::of(weight, std::move(moments), centred)) {
+    if (!float_columns.empty()) without_float = whole.without(float_columns);
+  }
+  const LayerRows& kept() const { return without_float ? *without_float : whole; }
+};
+
 /// A layer on its way through the steps of a choice. Arrays are by row.
 class LayerQuantizer {
  public:
-  /// seen: what methods work on; judged: what their results are judged by. Both must outlive this.
-  LayerQuantizer(const LayerRows& seen, const LayerRows& judged, const Choice& choice, bool with_awq)
-      : seen_(seen), judged_(judged), choice_(choice), plain_(choice) {
+  /// seen: what methods work on; judged: what their results are judged by, with the columns in float. All must outlive
+  /// this.
+  LayerQuantizer(const LayerRows& seen, const LayerRows& judged, const Choice& choice,
+                 const std::vector<std::int32_t>& float_columns, bool with_awq)
+      : seen_(seen), judged_(judged), choice_(choice), plain_(choice), float_columns_(float_columns) {
     plain_.gain = false;
     if (choice.range == RangeMethod::output)
       plain_.range = choice.symmetric ? RangeMethod::absmax : RangeMethod::minmax;
@@ -102,7 +121,10 @@ class LayerQuantizer {
   }
 
   /// Rows that would have been better off without the bias become those of the layer without it.
-  void hold_below_unbiased(const LayerQuantizer& unbiased) { hold_below(now_, judged(unbiased.now_.weight)); }
+  void hold_below_unbiased(const LayerQuantizer& unbiased) {
+    judge_now();
+    hold_below(now_, judged(unbiased.now_.weight));
+  }
 
   QuantizedWeight result() && { return std::move(now_.weight); }
 
@@ -113,8 +135,12 @@ class LayerQuantizer {
   }
   JudgedWeight judged(QuantizedWeight weight) {
     JudgedWeight out{std::move(weight), {}};
-    out.errors = judge().errors(network_values(out.weight));
+    out.errors = judge().errors(network_values(out.weight, judged_.weights, judged_.columns, float_columns_));
     return out;
+  }
+
+  void judge_now() {
+    if (now_.errors.empty()) now_ = judged(std::move(now_.weight));
   }
 
   void replace(QuantizedWeight next) {
@@ -124,7 +150,7 @@ class LayerQuantizer {
 
   void keep_better(QuantizedWeight next) {
     next.column_scales = now_.weight.column_scales;
-    if (now_.errors.empty()) now_ = judged(std::move(now_.weight));
+    judge_now();
     take_better(now_, judged(std::move(next)));
   }
 
@@ -142,13 +168,13 @@ class LayerQuantizer {
     const std::int64_t group = choice_.granularity.kind == Granularity::Kind::group ? choice_.granularity.group : 0;
     const std::vector<float> means = awq_weight_means(seen_.weights, seen_.columns, group);
     const std::vector<float> energies = importance(seen_, 0);
-    const auto total = [](const JudgedWeight& of) {
+    const auto total = [](const JudgedWeight& of, double RowError::*part) {
       return std::accumulate(of.errors.begin(), of.errors.end(), 0.0,
-                             [](double sum, const RowError& error) { return sum + error.plain; });
+                             [&](double sum, const RowError& error) { return sum + error.*part; });
     };
     now_ = judged(nearest(seen_, plain_));
     now_.weight.column_scales.assign(static_cast<std::size_t>(seen_.columns), 1.0F);
-    double least = total(now_);
+    double least = total(now_, &RowError::plain);
     for (int i = 0; i <= 10; ++i) {
       const std::vector<float> scales = awq_scales(seen_.moments->abs_mean[0], means, i / 10.0);
       std::vector<float> scaled_energies = energies;
@@ -157,7 +183,8 @@ class LayerQuantizer {
           quantize_weight(scaled_columns(seen_.weights, scales), view(seen_, seen_.groups), plain_, scaled_energies);
       weight.column_scales = scales;
       JudgedWeight next = judged(std::move(weight));
-      if (const double error = total(next); error < least) least = error, now_ = std::move(next);
+      const double error = total(next, &RowError::plain);
+      if (error + total(next, &RowError::unknown) < least) least = error, now_ = std::move(next);
     }
   }
 
@@ -207,6 +234,7 @@ class LayerQuantizer {
   const LayerRows &seen_, &judged_;
   const Choice& choice_;
   Choice plain_;      ///< without gain, and with the range that one by outputs begins with
+  const std::vector<std::int32_t>& float_columns_;
   JudgedWeight now_;  ///< errors: empty until they are asked for
   std::optional<OutputJudge> judge_;
   std::optional<LayerRows> scaled_;
@@ -229,34 +257,28 @@ std::vector<std::int32_t> outlier_columns(const LayerWeight& weight, const Choic
   return order;
 }
 
-/// The moments about the means where a bias takes these; null where it does not, or these are all there is.
-std::shared_ptr<const LayerMoments> moments_beside_bias(const LayerWeight& weight, const Choice& choice) {
-  if (choice.bias != BiasCorrection::empirical) return nullptr;
-  auto out = std::make_shared<const LayerMoments>(centred(*weight.moments));
-  return is_noise(*out, *weight.moments) ? nullptr : out;
-}
-
-/// Every step, of rows whose columns in float are 0.
+/// Every step.
 QuantizedWeight quantize_rows(const LayerWeight& weight, const Choice& choice,
                               const std::vector<std::int32_t>& float_columns) {
   const std::shared_ptr<const LayerMoments> given(std::shared_ptr<void>(), weight.moments);
-  const LayerRows about_zero = LayerRows::of(weight, given, false).without(float_columns);
+  const WholeAndKept about_zero(weight, given, false, float_columns);
   const std::vector<Step> steps = steps_of(choice);
-  const bool awq = choice.awq && about_zero.groups == 1;
+  const bool awq = choice.awq && about_zero.whole.groups == 1;
   const bool judged = awq || std::ranges::any_of(steps, [&](Step step) { return can_compare(choice, step); });
-  const auto beside_bias = judged ? moments_beside_bias(weight, choice) : nullptr;
-  LayerQuantizer unbiased(about_zero, about_zero, choice, awq);
-  if (!beside_bias) {
+  LayerQuantizer unbiased(about_zero.kept(), about_zero.whole, choice, float_columns, awq);
+  if (!judged || choice.bias != BiasCorrection::empirical) {
     for (const Step step : steps) unbiased.take(step);
     return std::move(unbiased).result();
   }
-  const LayerRows about_means = LayerRows::of(weight, beside_bias, true).without(float_columns);
-  LayerQuantizer biased(choice.is_integer() ? about_means : about_zero, about_means, choice, awq);
+  const auto beside_bias = std::make_shared<const LayerMoments>(centred(*weight.moments));
+  const WholeAndKept about_means(weight, beside_bias, true, float_columns);
+  LayerQuantizer biased(choice.is_integer() ? about_means.kept() : about_zero.kept(), about_means.whole, choice,
+                        float_columns, awq);
   if (awq) biased.hold_below_unbiased(unbiased);
   for (const Step step : steps) {
     unbiased.take(step);
     biased.take(step);
-    if (can_compare(choice, step)) biased.hold_below_unbiased(unbiased);
+    biased.hold_below_unbiased(unbiased);
   }
   return std::move(biased).result();
 }
@@ -264,11 +286,7 @@ QuantizedWeight quantize_rows(const LayerWeight& weight, const Choice& choice,
 /// Columns in float, bits, and the order of the tensor.
 void finish(const LayerWeight& weight, const Choice& choice, QuantizedWeight& out) {
   const std::vector<float> original = to_rows(weight.values, weight.view);
-  const auto columns = static_cast<std::size_t>(weight.view.per_channel());
-  out.values = network_values(out);
-  for (const auto c : out.float_columns)
-    for (std::size_t i = static_cast<std::size_t>(c); i < original.size(); i += columns)
-      out.values[i] = to_half(original[i]);
+  out.values = network_values(out, original, weight.view.per_channel(), out.float_columns);
   double sum = 0;
   for (std::size_t i = 0; i < original.size(); ++i) {
     const double error = static_cast<double>(out.values[i]) - original[i];

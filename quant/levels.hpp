@@ -65,6 +65,8 @@ Levels integer_levels(int most, int fraction_bits);
 /// The 16 quantiles of the normal distribution, scaled to [-1, 1] and with an exact 0: Dettmers et al. 2023,
 /// arXiv:2305.14314, appendix E; codes 0 … 15.
 Levels normal_float_levels();
+/// bitsandbytes' FP4: 0 and +-1/192, 1/6, 1/4, 1/3, 1/2, 2/3, 1 with its patterns as codes; -0 is 0.
+Levels bitsandbytes_fp4_levels();
 /// 0 and +-2^-i, i = 0 … 2^(b-1) - 2: Li et al. 2020, arXiv:1909.13144, eq. 2; codes are signed indices.
 Levels power_of_two_levels(int bits);
 /// Sums of 2 or 3 powers of two as in the authors' build_power_value (same paper, eq. 4), largest 1; b = 3 … 7.

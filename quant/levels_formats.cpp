@@ -64,6 +64,7 @@ Sets additive_sets(int bits) {
 Levels make_levels(std::string_view name, int bits) {
   if (name.starts_with("mxint")) return integer_levels((1 << (bits - 1)) - 1, bits - 2);
   if (name.starts_with("mx")) name.remove_prefix(2);
+  if (name == "fp4:bnb") return bitsandbytes_fp4_levels();
   if (name.starts_with("fp")) return mini_float_levels(mini_float(name));
   if (name == "nf4") return normal_float_levels();
   return name.starts_with("pot") ? power_of_two_levels(bits) : additive_power_of_two_levels(bits);
@@ -122,6 +123,22 @@ Levels normal_float_levels() {
                             1.0F};
   std::vector<std::int16_t> codes;
   for (std::size_t i = 0; i < values.size(); ++i) codes.push_back(static_cast<std::int16_t>(i));
+  return Levels::nearest(std::move(values), std::move(codes));
+}
+
+Levels bitsandbytes_fp4_levels() {
+  const std::array<double, 8> by_pattern{0, 0.0625 / 12, 8.0 / 12, 1, 4.0 / 12, 6.0 / 12, 2.0 / 12, 3.0 / 12};
+  constexpr std::array<std::int16_t, 8> kAscending{0, 1, 6, 7, 4, 5, 2, 3};
+  std::vector<float> values;
+  std::vector<std::int16_t> codes;
+  for (std::size_t i = 7; i > 0; --i) {
+    values.push_back(static_cast<float>(-by_pattern[static_cast<std::size_t>(kAscending[i])]));
+    codes.push_back(static_cast<std::int16_t>(8 | kAscending[i]));
+  }
+  for (const auto pattern : kAscending) {
+    values.push_back(static_cast<float>(by_pattern[static_cast<std::size_t>(pattern)]));
+    codes.push_back(pattern);
+  }
   return Levels::nearest(std::move(values), std::move(codes));
 }
 

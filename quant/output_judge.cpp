@@ -1,6 +1,7 @@
 #include "quant/output_judge.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 
@@ -53,6 +54,7 @@ void mix(JudgedWeight& kept, const JudgedWeight& other, const Take& take, const 
 }
 
 double plain(const RowError& error) { return error.plain; }
+double plain_at_most(const RowError& error) { return error.plain + error.unknown; }
 double without_bias(const RowError& error) { return error.without_bias; }
 
 }  // namespace
@@ -61,11 +63,23 @@ struct OutputJudge::Group {
   RoundingProblem problem, weighted_problem;
   LayerLoss loss;
   std::optional<LayerLoss> weighted;
+  std::vector<float> energies;
 
-  Group(const LayerRows& layer, std::int64_t group) : problem(layer.problem(group)), loss(problem) {
+  Group(const LayerRows& layer, std::int64_t group) : problem(layer.problem(group)), loss(problem), energies(layer.energies(group)) {
     if (!layer.moments->weighted) return;
     weighted_problem = layer.weighted_problem(group);
     weighted.emplace(weighted_problem);
+  }
+
+  /// RowError::unknown of moments about the means.
+  double unknown(std::span<const float> from, std::span<const float> to) const {
+    double error = 0, whole = 0;
+    for (std::size_t c = 0; c < energies.size(); ++c) {
+      const auto w = static_cast<double>(from[c]), e = static_cast<double>(to[c]) - w;
+      error += e * e * static_cast<double>(energies[c]);
+      whole += w * w * static_cast<double>(energies[c]);
+    }
+    return 0x1p-21 * (problem.cross.empty() ? error : error + 2 * std::sqrt(error * whole));
   }
 };
 
@@ -83,7 +97,7 @@ std::vector<RowError> OutputJudge::errors(const std::vector<float>& values) cons
 }
 
 std::vector<RowError> OutputJudge::errors(std::int64_t group, const std::vector<float>& values) const {
-  const auto g = static_cast<std::size_t>(group);
+  const auto g = static_cast<std::size_t>(group), width = static_cast<std::size_t>(layer_.columns);
   const auto rows = layer_.of_group(values, group);
   std::vector<RowError> out;
   for (const double error : groups_[g]->loss.of_rows(rows)) out.push_back({error, 0, error});
@@ -97,7 +111,9 @@ std::vector<RowError> OutputJudge::errors(std::int64_t group, const std::vector<
   };
   const std::vector<float> mean = means(*layer_.moments);
   const std::vector<float> wanted = layer_.moments->weighted ? means(*layer_.moments->weighted) : mean;
+  const auto own = layer_.of_group(layer_.weights, group);
   for (std::size_t r = 0; r < out.size(); ++r) {
+    out[r].unknown = groups_[g]->unknown(own.subspan(r * width, width), rows.subspan(r * width, width));
     const auto m = static_cast<double>(mean[r]), a = static_cast<double>(wanted[r]),
                b = static_cast<double>(held_bias(wanted[r], mean[r]));
     out[r].without_bias += a * (2 * m - a);
@@ -111,9 +127,9 @@ void take_better(JudgedWeight& kept, const JudgedWeight& now) {
   mix(
       kept, now,
       [](const RowError& before, const RowError& after) {
-        return after.plain <= before.plain && after.weighted <= before.weighted;
+        return plain_at_most(after) <= before.plain && after.weighted <= before.weighted;
       },
-      plain, plain);
+      plain, plain_at_most);
 }
 
 void hold_below(JudgedWeight& kept, const JudgedWeight& other) {

@@ -14,6 +14,7 @@ struct RowError {
   double plain = 0;
   double weighted = 0;      ///< by the tokens' weights (token_weights.hpp); 0 where there are none
   double without_bias = 0;  ///< the plain one of the values alone
+  double unknown = 0;       ///< by how much float32 may be wrong in the plain one; 0 of moments about 0
 };
 
 /// The output errors of a layer's channels. Of moments about the means they are those with the bias that the channel is
@@ -22,8 +23,13 @@ struct RowError {
 ///
 ///   E (y - b)^2 = E (y - a)^2 + (b - a) (b + a - 2 m)
 ///
-/// and alike the weighted error, for which m is a, and the one without a bias, for which b is 0. Packs each G once; the
-/// layer must outlive it, its moments must be there.
+/// and alike the weighted error, for which m is a, and the one without a bias, for which b is 0.
+///
+/// Of inputs that move little beside their means, moments about these are differences of nearly equal numbers. With
+/// |v|^2 = sum_c v_c^2 E x_c^2 and e the row's w' - w, what the rounding of G (and of C) to float32 leaves unknown is
+/// about 2^-21 |e|^2 (2^-21 |e| (|e| + 2 |w|) where inputs drift).
+///
+/// Packs each G once; the layer must outlive it, its moments must be there.
 class OutputJudge {
  public:
   explicit OutputJudge(const LayerRows& layer);
@@ -44,9 +50,9 @@ struct JudgedWeight {
   std::vector<RowError> errors;
 };
 
-/// Each row of `now` where neither its plain nor its weighted error is larger than in `kept`. Where rows of the two
-/// cannot stand in one weight, since a scale is that of all rows or columns are scaled in other ways, all of them if
-/// the sum of plain errors is not larger.
+/// Each row of `now` where neither its plain nor its weighted error is larger than in `kept`, the plain one by all that
+/// is known. Where rows of the two cannot stand in one weight, since a scale is that of all rows or columns are scaled
+/// in other ways, all of them if the sum of plain errors is not larger.
 void take_better(JudgedWeight& kept, const JudgedWeight& now);
 /// Each row of `other` where the error of `kept` is larger than that of `other` without a bias; all of them, by the
 /// sums, where rows cannot be mixed.

@@ -95,10 +95,7 @@ Outcome check_mx(const GoldenCase& golden) {
 }
 
 Outcome check_nvfp4(const GoldenCase& golden) {
-  if (!golden.number("per_tensor_scale"))
-    return Outcome::skip(
-        "nvfp4 without a scale of the tensor: block scales below 2^-6 are clipped, small weights vanish");
-  const WeightCase weight(golden, "nvfp4");
+  const WeightCase weight(golden, golden.number("per_tensor_scale") ? "nvfp4" : "nvfp4:block");
   return compare_levels(golden, weight, "fp4", 1e-6, true);
 }
 

@@ -46,6 +46,16 @@ std::vector<std::int64_t> except_near(std::vector<std::int64_t> ours, const std:
   return ours;
 }
 
+/// Where the codes' levels stand among all; a pattern that is none of the levels' is -0.
+std::vector<std::int64_t> level_indices(const Levels& levels, std::vector<std::int64_t> codes) {
+  for (auto& code : codes) {
+    const auto found = std::find(levels.codes().begin(), levels.codes().end(), code);
+    code = (found == levels.codes().end() ? std::find(levels.codes().begin(), levels.codes().end(), 0) : found) -
+           levels.codes().begin();
+  }
+  return codes;
+}
+
 std::vector<float> row_means(const std::vector<float>& values, std::int64_t rows) {
   std::vector<float> out;
   const std::size_t length = values.size() / static_cast<std::size_t>(rows);
@@ -63,15 +73,15 @@ Outcome check_codebook(const GoldenCase& golden) {
   if (golden.has("init_centroids")) return check_kmeans(golden);
   const std::string source = golden.text("source");
   const auto from = [&](const char* what) { return source.find(what) != std::string::npos; };
-  if (from("quant_type=fp4")) return Outcome::skip("bitsandbytes' own FP4 with two zeros; fp4 here is E2M1 of OCP");
   if (from("quantize_blockwise"))
     return Outcome::skip("bitsandbytes' dynamic map for optimizer states; its blocks run across rows");
-  if (!from("quant_type=nf4")) return Outcome::fail("no rule covers its source: " + source);
+  if (!from("quant_type=nf4") && !from("quant_type=fp4")) return Outcome::fail("no rule covers its source: " + source);
+  const std::string format = from("quant_type=nf4") ? "nf4" : "fp4:bnb";
   const std::int64_t size = element_count(golden.shape("weight"));  // blocks run over the ends of rows
-  const WeightCase weight(golden, choice_of("nf4" + granularity_of(golden)), {1, 1, size});
+  const WeightCase weight(golden, choice_of(format + granularity_of(golden)), {1, 1, size});
   // A midpoint may go either way, since the package compares with rounded constants.
-  const auto ours = weight.codes(), theirs = golden.integers("q");
-  const auto levels = levels_of_format("nf4");
+  const auto levels = levels_of_format(format);
+  const auto ours = level_indices(*levels, weight.codes()), theirs = level_indices(*levels, golden.integers("q"));
   const auto positions = weight.positions();
   std::vector<bool> same(ours.size());
   Comparison is(golden);

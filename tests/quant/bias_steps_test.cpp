@@ -82,7 +82,8 @@ TEST_CASE("where the bias is held for huge tokens no step leaves the output erro
 TEST_CASE("a bias beside any steps by data leaves no larger output error than the steps alone") {
   const std::vector<std::string> choices{"int3+gptq",     "int2+affine+fit+gptq+refit", "int3+output+gptq",
                                          "int4+adaround", "int3:g8+affine+descent",     "int3+gain",
-                                         "int3+awq+gptq"};
+                                         "int3+awq+gptq", "int3+awq+hqq",              "int2:g8+awq+hqq",
+                                         "binary+awq+billm"};
   int held = 0;
   for (std::uint64_t seed = 1; seed <= 25; ++seed) {
     SampleLayer layer("few samples", {1, 4, 24, 1}, 1, seed);

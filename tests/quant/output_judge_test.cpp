@@ -1,5 +1,8 @@
 #include "quant/output_judge.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "quant/centred_moments.hpp"
 #include "quant/token_weights.hpp"
 #include "tests/catch.hpp"
@@ -41,6 +44,11 @@ struct Drifted {
     layer.moments.cross = {sums.cross()};
     layer.moments.mean = {sums.mean()};
     layer.moments.float_mean = {reference.mean()};
+    layer.moments.abs_max = {std::vector<float>(kColumns)};
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      float& most = layer.moments.abs_max[0][i % kColumns];
+      most = std::max(most, std::abs(x[i]));
+    }
     WeightedMoments weighted(usual, layer.moments.columns, true, 1);
     std::vector<float> left = x, right = xq;
     weighted.add(left, right);
@@ -117,6 +125,31 @@ TEST_CASE("errors beside a bias are those that tokens have with the bias the lay
   }
   CHECK(held > 10);
   CHECK(free > 10);
+}
+
+TEST_CASE("where columns stay in float steps are judged with the drift of these inputs and the rounding of these weights") {
+  const std::vector<std::vector<std::string>> chains{
+      {"int3+absmax", "int3+output", "int3+output+gptq", "int3+output+gptq+refit"},
+      {"int2+affine", "int2+affine+descent", "int2+affine+descent+refit"},
+      {"ternary", "ternary+gain", "ternary+gain+gptq"}};
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    const Drifted drifted(seed);
+    for (const auto& chain : chains)
+      for (const std::string bias : {"", "+bias"}) {
+        std::vector<double> before;
+        for (const std::string& text : chain) {
+          const QuantizedWeight weight = drifted.layer.as(text + "+outliers25" + bias);
+          REQUIRE(weight.float_columns.size() == 1);
+          for (std::size_t r = 0; r < kRows; ++r) {
+            const double error =
+                drifted.error(r, weight.values, bias.empty() ? 0 : static_cast<double>(weight.bias[r])).plain;
+            CAPTURE(seed, text, bias, r);
+            if (before.size() == kRows) CHECK(error <= before[r] * (1 + 1e-3));
+            (before.size() == kRows ? before[r] : before.emplace_back()) = error;
+          }
+        }
+      }
+  }
 }
 
 TEST_CASE("rows are taken where neither error is larger, all or none where a scale is all rows'") {

@@ -90,6 +90,23 @@ TEST_CASE("NVFP4 blocks have scales that are FP8 multiples of the tensor's") {
   CHECK(out.values[31] == 6 * 0.0859375F);
 }
 
+TEST_CASE("NVFP4 of one level has FP8 scales of blocks, of at least 2^-6, and none of the tensor") {
+  std::vector<float> row(32, 0.5F);
+  std::fill(row.begin(), row.begin() + 16, 0.003F);
+  const auto out = of_row(row, "nvfp4:block");
+  CHECK(out.scales == std::vector<float>{0x1p-6F, 0.0859375F});
+  CHECK(out.values[0] == 0);
+  CHECK(out.values[31] == 6 * 0.0859375F);
+}
+
+TEST_CASE("bitsandbytes' FP4 has its own levels and patterns") {
+  const auto out = of_row({-12, 0.07F, 0.02F, 2.2F, -2.4F, 3.1F, 4.1F, -6.5F, 8.2F, 12}, "fp4:bnb");
+  CHECK(out.scales == std::vector<float>{12});
+  const std::vector<float> twelfths{-12, 0.0625F, 0, 2, -2, 3, 4, -6, 8, 12};
+  for (std::size_t i = 0; i < twelfths.size(); ++i) CHECK(out.values[i] == Approx(twelfths[i]));
+  CHECK(out.codes == std::vector<std::int16_t>{11, 1, 0, 6, 14, 7, 4, 13, 2, 3});
+}
+
 TEST_CASE("micro-exponents: pairs below the block's exponent have half the step") {
   const auto out = of_row({3, 1, 0.7F, -0.3F}, "mx4");  // E = 1, m = 2: steps 1 and 1/2
   CHECK(out.scales == std::vector<float>{1, 0.5F});
