@@ -45,16 +45,4 @@ LayerMoments centred(const LayerMoments& moments) {
   return changed(moments, [&](LayerMoments& of) { centre(of, about); });
 }
 
-bool is_noise(const LayerMoments& about_mean, const LayerMoments& about_zero) {
-  double left = 0, whole = 0;
-  for (std::size_t g = 0; g < about_zero.gram.size(); ++g)
-    for (std::size_t c = 0; c < static_cast<std::size_t>(about_zero.columns); ++c) {
-      const std::size_t at = c * (static_cast<std::size_t>(about_zero.columns) + 1);
-      left += static_cast<double>(about_mean.gram[g][at]);
-      whole += static_cast<double>(about_zero.gram[g][at]);
-    }
-  if (left < 1e-4 * whole) return true;
-  return about_zero.weighted && is_noise(*about_mean.weighted, *about_zero.weighted);
-}
-
 }  // namespace bitplan

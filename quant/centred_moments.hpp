@@ -17,7 +17,4 @@ LayerMoments changed(const LayerMoments& moments, const std::function<void(Layer
 /// The means stay. O(k^2).
 LayerMoments centred(const LayerMoments& moments);
 
-/// Inputs that hardly move beside their means: what float32 leaves of moments about these says nothing.
-bool is_noise(const LayerMoments& about_mean, const LayerMoments& about_zero);
-
 }  // namespace bitplan

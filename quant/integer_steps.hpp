@@ -10,7 +10,8 @@ struct Rounding;
 /// Steps of integers by a layer's second moments, from the weight as it is (arrays by row) to the next. Each group of a
 /// grouped convolution is a problem of its own, with shrunk moments (layer_rows.hpp). They are not accepted here.
 ///
-/// Codes by the rounding, on the grids that there are. Throws as the rounding does.
+/// Codes by the rounding, and grids where it finds its own (roundings.hpp), else those that there are. Throws as it
+/// does.
 QuantizedWeight rounded_codes(const LayerRows& layer, const Choice& choice, const Rounding& rounding,
                               const QuantizedWeight& start);
 /// Ranges by the output error (output_range.hpp); start: the widest ranges.

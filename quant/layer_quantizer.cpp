@@ -233,7 +233,7 @@ class LayerQuantizer {
 
   const LayerRows &seen_, &judged_;
   const Choice& choice_;
-  Choice plain_;      ///< without gain, and with the range that one by outputs begins with
+  Choice plain_;  ///< without gain, and with the range that one by outputs begins with
   const std::vector<std::int32_t>& float_columns_;
   JudgedWeight now_;  ///< errors: empty until they are asked for
   std::optional<OutputJudge> judge_;
@@ -257,7 +257,7 @@ std::vector<std::int32_t> outlier_columns(const LayerWeight& weight, const Choic
   return order;
 }
 
-/// Every step.
+/// The weight after every step of the choice.
 QuantizedWeight quantize_rows(const LayerWeight& weight, const Choice& choice,
                               const std::vector<std::int32_t>& float_columns) {
   const std::shared_ptr<const LayerMoments> given(std::shared_ptr<void>(), weight.moments);

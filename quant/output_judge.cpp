@@ -63,9 +63,10 @@ struct OutputJudge::Group {
   RoundingProblem problem, weighted_problem;
   LayerLoss loss;
   std::optional<LayerLoss> weighted;
-  std::vector<float> energies;
+  std::vector<float> energies;  ///< E x^2 by column
 
-  Group(const LayerRows& layer, std::int64_t group) : problem(layer.problem(group)), loss(problem), energies(layer.energies(group)) {
+  Group(const LayerRows& layer, std::int64_t group)
+      : problem(layer.problem(group)), loss(problem), energies(layer.energies(group)) {
     if (!layer.moments->weighted) return;
     weighted_problem = layer.weighted_problem(group);
     weighted.emplace(weighted_problem);

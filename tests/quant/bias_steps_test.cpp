@@ -101,3 +101,36 @@ TEST_CASE("a bias beside any steps by data leaves no larger output error than th
   }
   CHECK(held > 0);
 }
+
+TEST_CASE("where inputs hardly move beside their means a step beside a bias is taken only where float32 can tell") {
+  const std::vector<std::vector<std::string>> chains{
+      {"int3+absmax+bias", "int3+output+bias", "int3+output+gptq+bias", "int3+output+gptq+refit+bias"},
+      {"int3:tensor+bias", "int3:tensor+awq+bias", "int3:tensor+awq+descent+bias"},
+      {"nf4:g8+bias", "nf4:g8+gptq+bias"}};
+  int gains = 0, steps = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SampleLayer layer("still", {1, 4, 12, 1}, 1, seed);
+    std::vector<float> inputs = layer.inputs(seed + 50, 80);
+    const std::vector<float> mean = sample("gauss", 12, seed + 60);
+    const float size = seed % 2 == 0 ? 3000.0F : 30000.0F;
+    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] += size * mean[i % 12];
+    layer.moments = {};
+    layer.moments.columns = 12;
+    layer.moments.rows = 80;
+    layer.add_inputs(inputs);
+    for (const auto& chain : chains) {
+      double before = 0;
+      for (const std::string& text : chain) {
+        CAPTURE(seed, text);
+        const double error = layer.squared_error_on(inputs, layer.as(text));
+        if (text != chain.front()) {
+          CHECK(error <= before * 1.2);
+          gains += error < 0.9 * before;
+          ++steps;
+        }
+        before = error;
+      }
+    }
+  }
+  CHECK(gains > steps / 10);
+}

@@ -127,7 +127,7 @@ TEST_CASE("errors beside a bias are those that tokens have with the bias the lay
   CHECK(free > 10);
 }
 
-TEST_CASE("where columns stay in float steps are judged with the drift of these inputs and the rounding of these weights") {
+TEST_CASE("steps are judged with the columns in float as they are kept, drift of their inputs and all") {
   const std::vector<std::vector<std::string>> chains{
       {"int3+absmax", "int3+output", "int3+output+gptq", "int3+output+gptq+refit"},
       {"int2+affine", "int2+affine+descent", "int2+affine+descent+refit"},
@@ -164,6 +164,10 @@ TEST_CASE("rows are taken where neither error is larger, all or none where a sca
   kept = {two_rows({1, 1}, {1, 2}), {{9, 0, 9}, {9, 0, 9}}};
   take_better(kept, {two_rows({2, 3}, {20, 30}), {{8, 1, 8}, {8, 0, 8}}});
   CHECK(kept.weight.values == std::vector<float>{1, 30});
+
+  kept = {two_rows({1, 1}, {1, 2}), {{9, 0, 9}, {9, 0, 9}}};  // as far as float32 knows
+  take_better(kept, {two_rows({2, 3}, {20, 30}), {{8, 0, 8, 0.5}, {8, 0, 8, 1.5}}});
+  CHECK(kept.weight.values == std::vector<float>{20, 2});
 
   kept = {two_rows({1}, {1, 2}), {{9, 0, 9}, {1, 0, 1}}};
   take_better(kept, {two_rows({2}, {20, 30}), {{5, 0, 5}, {6, 0, 6}}});
