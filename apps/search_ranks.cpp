@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "apps/exit_status.hpp"
+#include "apps/run_identity.hpp"
 #include "cluster/mpi.hpp"
 #include "cluster/signals.hpp"
 #include "core/log.hpp"
@@ -70,13 +71,13 @@ Prepared prepare(const SearchOptions& options, int ranks) {
   return prepared;
 }
 
-ClusterOptions cluster_options(const Study& study, const Evaluator& evaluator) {
+ClusterOptions cluster_options(const Study& study, const RunIdentity& identity) {
   ClusterOptions options;
   options.threads = threads_of(study);
   options.evaluation_timeout = study.experiment.run.evaluation_timeout_s;
   options.retries = study.experiment.run.retries;
   options.heartbeat = study.experiment.run.heartbeat_s;
-  options.identity = identity_of(study, evaluator);
+  options.identity = identity.hash;
   return options;
 }
 
@@ -100,9 +101,16 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
   try {
     const auto evaluator = study.make_evaluator(prepared.directory / "weights");
     for (const auto& note : evaluator->notes()) log_info(note);
-    const auto cluster = cluster_options(study, *evaluator);
-    RunStore store(prepared.directory, cluster.identity, BITPLAN_VERSION,
-                   options.resume ? RunStore::Mode::resume : RunStore::Mode::fresh);
+    const auto identity = RunIdentity::of(study, *evaluator);
+    const auto cluster = cluster_options(study, identity);
+    RunStore store = open_run(prepared.directory, study, identity,
+                              options.resume ? RunStore::Mode::resume : RunStore::Mode::fresh);
+    remember_parts(store, identity);
+    if (options.resume) write_experiment(prepared.directory, options.experiment, study);
+    if (options.resume && !store.resumed()) log_info(prepared.directory.string() + ": nothing to resume, a new run begins");
+    if (store.resumed())
+      if (const auto again = store.forget_failures("evaluation_timeout"); again > 0)
+        log_info(std::to_string(again) + " candidates that took too long are measured again");
     if (store.resumed()) log_info("resuming " + prepared.directory.string() + ": " + std::to_string(store.counts().units) + " measurements are there");
     Coordinator coordinator(mail, store, cluster, unit_measure(evaluator), [&](Role role) { return evaluator->chunks(role); });
     const auto result = run_study(study, *evaluator, coordinator, store, progress, prepared.directory,
@@ -124,7 +132,7 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
 void follow(const SearchOptions& options, const Yaml& document, Mailbox& mail) {
   const auto study = make_study(Experiment::from(document));
   const auto evaluator = study.make_evaluator(directory_of(options, study.experiment) / "weights");
-  const auto cluster = cluster_options(study, *evaluator);
+  const auto cluster = cluster_options(study, RunIdentity::of(study, *evaluator));
   serve(mail, unit_measure(evaluator), {.identity = cluster.identity, .threads = cluster.threads});
 }
 

@@ -29,6 +29,14 @@ std::vector<Assignment> preparations(const Study& study) {
   return assignments;
 }
 
+/// The weight that one of `preparations` is of.
+std::string prepared_weight(const Study& study, const Assignment& assignment) {
+  for (const Site& site : study.network->sites)
+    if (const ChoiceId choice = assignment[static_cast<std::size_t>(site.id)]; choice != kFloat)
+      return "weight '" + site.name + "' as " + (*study.choices)[choice].label;
+  return "a weight";
+}
+
 /// Runs all stages; the trace goes to the store batch by batch.
 void search(const Study& study, Archive& archive, Coordinator& coordinator, RunStore& store, Progress& progress) {
   std::size_t written = 0;
@@ -38,7 +46,10 @@ void search(const Study& study, Archive& archive, Coordinator& coordinator, RunS
   const auto stages = static_cast<std::int64_t>(study.experiment.stages.size()) + (prepared.empty() ? 1 : 2);
   if (!prepared.empty()) {
     progress.stage("weights", ++number, stages);
-    coordinator.measure_briefly(prepared);
+    const auto made = coordinator.measure_briefly(prepared);
+    for (std::size_t i = 0; i < made.size(); ++i)
+      if (made[i].status == Measurement::Status::failed)
+        log_warning(prepared_weight(study, prepared[i]) + " could not be made: " + made[i].reason);
   }
   const auto measure = [&](std::span<const Assignment> asked) { return coordinator.measure(asked, Role::selection); };
   const SearchEvents events{
@@ -170,6 +181,13 @@ std::vector<std::size_t> front_metrics(const Study& study) {
   return metrics;
 }
 
+/// Why the last of the trials that were not valid was not.
+std::string last_reason(const Archive& archive) {
+  for (auto trial = archive.trials().rbegin(); trial != archive.trials().rend(); ++trial)
+    if (!trial->measurement.reason.empty()) return "; the last: " + trial->measurement.reason;
+  return {};
+}
+
 }  // namespace
 
 SearchResult run_study(const Study& study, Evaluator& evaluator, Coordinator& coordinator, RunStore& store,
@@ -179,8 +197,9 @@ SearchResult run_study(const Study& study, Evaluator& evaluator, Coordinator& co
   search(study, archive, coordinator, store, progress);
   const auto* best = archive.best();
   if (best == nullptr)
-    throw InfeasibleError("no plan that holds the constraints could be measured: " + std::to_string(archive.trials().size()) +
-                          " trials, none of them valid");
+    throw InfeasibleError("no plan that holds the constraints could be measured: " +
+                          std::to_string(archive.trials().size()) + " trials, none of them valid" +
+                          last_reason(archive));
   const auto* uniform = best_uniform(study, archive);
   const bool best_is_uniform = is_uniform(study, best->assignment);
 

@@ -61,19 +61,19 @@ Coordinator::Coordinator(Mailbox& mail, RunStore& store, const ClusterOptions& o
 Coordinator::~Coordinator() = default;
 
 std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignments, Role role) {
-  return measure(assignments, role, chunks_(role));
+  return measure(assignments, role, chunks_(role), true);
 }
 
 std::vector<Measured> Coordinator::measure_briefly(std::span<const Assignment> assignments) {
-  return measure(assignments, Role::calibration, std::min(1, chunks_(Role::calibration)));
+  return measure(assignments, Role::calibration, std::min(1, chunks_(Role::calibration)), false);
 }
 
-std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignments, Role role, int chunks) {
+std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignments, Role role, int chunks, bool timed) {
   std::map<Assignment, std::uint64_t> known;
   std::vector<std::uint64_t> answer_of;
   for (const Assignment& assignment : assignments) {
     const auto [it, is_new] = known.try_emplace(assignment, 0);
-    if (is_new) it->second = open_task(assignment, role, chunks);
+    if (is_new) it->second = open_task(assignment, role, chunks, timed);
     answer_of.push_back(it->second);
   }
   while (open_tasks_ > 0) {
@@ -96,7 +96,7 @@ std::vector<Measured> Coordinator::measure(std::span<const Assignment> assignmen
   return answers;
 }
 
-std::uint64_t Coordinator::open_task(const Assignment& assignment, Role role, int chunks) {
+std::uint64_t Coordinator::open_task(const Assignment& assignment, Role role, int chunks, bool timed) {
   const auto id = next_task_++;
   Task& task = tasks_[id];
   task.assignment = assignment;
@@ -125,7 +125,7 @@ std::uint64_t Coordinator::open_task(const Assignment& assignment, Role role, in
   task.missing = task.shards = missing.size();
   if (missing.empty()) return id;
   ++open_tasks_;
-  schedule_.add(id, assignment, role, shard, missing);
+  schedule_.add(id, assignment, role, shard, missing, timed);
   return id;
 }
 

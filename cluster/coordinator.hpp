@@ -51,7 +51,8 @@ class Coordinator {
   ///   InputError         a rank found the user's input wrong
   ///   std::runtime_error the store cannot write, or no rank is left
   std::vector<Measured> measure(std::span<const Assignment> assignments, Role role = Role::selection);
-  /// The same on the first chunk of the calibration data alone: for what measuring leaves behind (prepared weights).
+  /// The same on the first chunk of the calibration data alone, and without a timeout: for what measuring leaves behind
+  /// (prepared weights, which may take long and end by themselves).
   std::vector<Measured> measure_briefly(std::span<const Assignment> assignments);
 
   /// Called on the caller's thread inside measure(), at most ten times a second and at its end.
@@ -70,8 +71,8 @@ class Coordinator {
     std::string reason;
   };
 
-  std::vector<Measured> measure(std::span<const Assignment> assignments, Role role, int chunks);
-  std::uint64_t open_task(const Assignment& assignment, Role role, int chunks);
+  std::vector<Measured> measure(std::span<const Assignment> assignments, Role role, int chunks, bool timed);
+  std::uint64_t open_task(const Assignment& assignment, Role role, int chunks, bool timed);
   void receive(double seconds);
   void handle(const Message& message);
   void handle_result(int rank, UnitResult result);

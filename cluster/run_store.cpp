@@ -179,6 +179,16 @@ std::optional<std::string> RunStore::failure(const Assignment& assignment, Role 
   return select.text(0);
 }
 
+std::int64_t RunStore::forget_failures(const std::string& text) {
+  Transaction transaction(*db_);
+  Statement count(*db_, "SELECT count(*) FROM failures WHERE instr(reason, ?) > 0");
+  count.bind(text).step();
+  const auto forgotten = count.integer(0);
+  Statement(*db_, "DELETE FROM failures WHERE instr(reason, ?) > 0").bind(text).run();
+  transaction.commit();
+  return forgotten;
+}
+
 std::vector<std::string> RunStore::add_trials(std::span<const Trial> trials) {
   std::vector<std::string> alarms;
   if (trials.empty()) return alarms;

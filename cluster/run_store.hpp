@@ -89,6 +89,8 @@ class RunStore : public RunReader {
   /// A candidate that could not be measured. It stays failed when the run is resumed, so that the trace is the same.
   void add_failure(const Assignment& assignment, Role role, const std::string& reason);
   std::optional<std::string> failure(const Assignment& assignment, Role role) const;
+  /// Failures whose reason holds this text are forgotten, so that the candidates are measured again; how many.
+  std::int64_t forget_failures(const std::string& text);
 
   /// Writes trials of the trace; those that are there with the same content are left alone, so a resumed run may write
   /// all again. One that differs replaces the old and is noted as an alarm, since a resumed run must take the same

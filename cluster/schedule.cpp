@@ -27,9 +27,9 @@ void Schedule::join(int rank, int threads) {
 }
 
 void Schedule::add(std::uint64_t candidate, const Assignment& assignment, Role role, int shard,
-                   const std::vector<ChunkRange>& missing) {
+                   const std::vector<ChunkRange>& missing, bool timed) {
   Candidate& c = candidates_[candidate];
-  c = {.assignment = assignment, .role = role, .shard = shard, .missing = {}, .died = {}};
+  c = {.assignment = assignment, .role = role, .shard = shard, .timed = timed, .missing = {}, .died = {}};
   for (const ChunkRange& range : missing) {
     c.missing.insert(range.first);
     Piece* last = queue_.empty() ? nullptr : &queue_.back();
@@ -188,6 +188,11 @@ void Schedule::cancel_all() {
   for (auto& [id, flight] : flights_) cancel(flight, now_);
 }
 
+bool Schedule::is_timed(std::uint64_t candidate) const {
+  const auto found = candidates_.find(candidate);
+  return found == candidates_.end() || found->second.timed;
+}
+
 void Schedule::check_deadlines(double now) {
   now_ = now;
   for (std::size_t r = 0; r < ranks_.size(); ++r) {
@@ -197,7 +202,7 @@ void Schedule::check_deadlines(double now) {
     if (head.cancelled >= 0) {
       if (now - std::max(head.cancelled, head.started) > rules_.cancel_grace)
         give_up(rank, "an evaluation does not stop", false);
-    } else if (now - head.started > rules_.timeout) {
+    } else if (now - head.started > rules_.timeout && is_timed(head.piece.candidate)) {
       const Landing landing{.candidate = head.piece.candidate,
                             .unit = head.unit,
                             .rank = rank,

@@ -35,9 +35,9 @@ class Schedule {
   /// A rank can work now.
   void join(int rank, int threads);
   /// A candidate to measure; `missing` are the shards still to be measured, in order, each of `shard` chunks (the
-  /// last may be shorter).
+  /// last may be shorter). Its units may take as long as they like where it is not `timed`.
   void add(std::uint64_t candidate, const Assignment& assignment, Role role, int shard,
-           const std::vector<ChunkRange>& missing);
+           const std::vector<ChunkRange>& missing, bool timed = true);
   /// The candidate needs nothing more; what runs for it is to be cancelled.
   void close(std::uint64_t candidate);
   /// Notes that a shard is measured. False when it was already, or the candidate is closed.
@@ -103,6 +103,7 @@ class Schedule {
     Assignment assignment;
     Role role = Role::selection;
     int shard = 1;
+    bool timed = true;
     std::set<int> missing;  ///< first chunks of shards not yet measured
     std::set<int> died;     ///< ranks
   };
@@ -126,6 +127,7 @@ class Schedule {
     std::deque<std::uint64_t> units;  ///< in the order in which it measures them
   };
 
+  bool is_timed(std::uint64_t candidate) const;
   bool may_take(const Piece& piece, int rank) const;
   std::optional<Piece> next_piece(int rank);
   int shards_for(int rank, int shard) const;

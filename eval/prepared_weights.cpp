@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kKeepBytes = std::size_t{256} << 20;
 /// Part of every file's name.
-constexpr std::string_view kVersion = "prepared 5";
+constexpr std::string_view kVersion = "prepared 6";
 
 std::size_t bytes_of(const LayerMoments& moments) { return moments.bytes(); }
 std::size_t bytes_of(const QuantizedWeight& weight) { return weight.values.size() * 6 + weight.scales.size() * 8; }
@@ -40,6 +40,12 @@ bool take(const std::map<std::string, Tensor>& members, const char* name, std::v
 WeightView view_of(const Network& network, SiteId site) {
   const Layer& layer = network.layer(network.site(site).layers.front());
   return WeightView::of(layer.weight_shape, layer.channel_axis, layer.groups);
+}
+
+/// A file's name says what it is the weight of; it stands inside, too, so that a file under another's name is known.
+std::vector<std::uint8_t> name_of(const std::filesystem::path& file) {
+  const std::string name = file.stem().string();
+  return {name.begin(), name.end()};
 }
 
 /// The file only saves time: a run does not end for it.
@@ -97,6 +103,7 @@ void write_weight(const std::filesystem::path& file, const QuantizedWeight& weig
   add(members, "values", weight.values);
   add(members, "stored_bits", std::vector<std::int64_t>{weight.stored_bits});
   add(members, "mse", std::vector<double>{weight.mse});
+  add(members, "name", name_of(file));
   write_npz(file, members);
 }
 
@@ -125,15 +132,17 @@ std::optional<QuantizedWeight> read_weight(const std::filesystem::path& file, co
   std::vector<std::int8_t> bytes;
   std::vector<std::int64_t> stored;
   std::vector<double> mse;
+  std::vector<std::uint8_t> name;
   const auto codes = members.find("codes");
   const bool narrow = codes != members.end() && codes->second.dtype() == DType::i8;
   const bool fits = (narrow ? take(members, "codes", bytes) : take(members, "codes", weight.codes)) &&
                     take(members, "scales", weight.scales) && take(members, "zero_points", weight.zero_points) &&
                     take(members, "code_book", weight.code_book) && take(members, "offsets", weight.offsets) &&
                     take(members, "column_scales", weight.column_scales) &&
-                    take(members, "float_columns", weight.float_columns) && take(members, "bias", weight.bias) && take(members, "salient", weight.salient) &&
-                    take(members, "values", weight.values) && take(members, "stored_bits", stored) &&
-                    take(members, "mse", mse);
+                    take(members, "float_columns", weight.float_columns) && take(members, "bias", weight.bias) &&
+                    take(members, "salient", weight.salient) && take(members, "values", weight.values) &&
+                    take(members, "stored_bits", stored) && take(members, "mse", mse) && take(members, "name", name) &&
+                    name == name_of(file);
   if (narrow) weight.codes.assign(bytes.begin(), bytes.end());
   weight.stored_bits = stored.size() == 1 ? stored[0] : -1;
   weight.mse = mse.size() == 1 ? mse[0] : 0;

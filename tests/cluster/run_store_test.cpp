@@ -85,6 +85,10 @@ TEST_CASE("a failed candidate stays failed with its first reason") {
   CHECK(store.failure({1, 2}, Role::selection) == "rank 1: out of memory");
   CHECK_FALSE(store.failure({1, 2}, Role::holdout));
   CHECK_FALSE(store.failure({1, 3}, Role::selection));
+  store.add_failure({1, 3}, Role::selection, "rank 0: took longer than evaluation_timeout = 1 s");
+  CHECK(store.forget_failures("evaluation_timeout") == 1);
+  CHECK_FALSE(store.failure({1, 3}, Role::selection));
+  CHECK(store.failure({1, 2}, Role::selection) == "rank 1: out of memory");
 }
 
 TEST_CASE("the trace is written once however often it is told, and reads back") {

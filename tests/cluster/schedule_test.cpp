@@ -108,6 +108,15 @@ TEST_CASE("a failed unit goes to another rank, and its candidate fails after all
   CHECK(schedule.take_events().failures.empty());
 }
 
+TEST_CASE("a unit of a candidate without a timeout may take as long as it likes") {
+  Schedule schedule = make(2, {.prefetch = 1, .timeout = 5});
+  schedule.add(1, kAny, Role::calibration, 1, shards(1), false);
+  const auto first = schedule.dispatch(0);
+  schedule.check_deadlines(1000);
+  CHECK(schedule.take_events().cancels.empty());
+  CHECK(schedule.land(first[0].unit.id, 1001)->wanted);
+}
+
 TEST_CASE("a unit that takes too long is cancelled and handed to another rank") {
   Schedule schedule = make(2, {.prefetch = 1, .timeout = 5});
   schedule.add(1, kAny, Role::selection, 1, shards(1));
