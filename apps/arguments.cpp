@@ -29,4 +29,14 @@ Shape parse_shape(const std::string& text, const std::string& whole) {
   return shape;
 }
 
+FinishSpec parse_finish(const std::vector<std::string>& passes) {
+  try {
+    return finish_named(passes);
+  } catch (const InputError& e) {
+    std::string text;
+    for (const auto& pass : passes) text.append(text.empty() ? "" : ",").append(pass);
+    throw UsageError("--finish '" + text + "': may have " + e.what());
+  }
+}
+
 }  // namespace bitplan

@@ -2,6 +2,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/arguments.hpp"
 #include "apps/commands.hpp"
 #include "apps/figures.hpp"
 #include "apps/finished_costs.hpp"
@@ -13,19 +14,20 @@ namespace bitplan {
 
 int evaluate_command(const EvaluateOptions& options) {
   const auto role = role_named(options.on);
+  const FinishSpec said = parse_finish(options.finish);
   const std::string uniform = options.as_float ? "float" : options.uniform;
   const auto asked = study_for(Experiment::from(load_document(options.experiment, options.set)), options.plan, uniform);
   const auto& study = asked.study;
 
-  const auto evaluator = study.make_evaluator(study.prepared_weights());
+  const auto [evaluator, assignment] = study.make_evaluator_of(asked.assignment, study.prepared_weights());
   for (const auto& note : evaluator->notes()) log_info(note);
   const auto begin = std::chrono::steady_clock::now();
   LossSums sums;
-  const FinishSpec spec = finish_named(options.finish.empty() ? asked.finish : options.finish);
+  const FinishSpec spec = options.finish.empty() ? finish_named(asked.finish) : said;
   Finish finished;
-  if (spec.any()) finished = evaluator->finish(asked.assignment, spec);
+  if (spec.any()) finished = evaluator->finish(assignment, spec);
   for (const auto& note : finished.notes) log_info(note);
-  const auto chunks = evaluator->measure(asked.assignment, role, {0, evaluator->chunks(role)}, nullptr,
+  const auto chunks = evaluator->measure(assignment, role, {0, evaluator->chunks(role)}, nullptr,
                                          spec.any() ? &finished : nullptr);
   for (const auto& chunk : chunks) sums.add(chunk);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/arguments.hpp"
 #include "apps/commands.hpp"
 #include "apps/figures.hpp"
 #include "apps/finished_costs.hpp"
@@ -28,7 +29,7 @@ void prepare(const Study& study, Evaluator& evaluator, const Assignment& assignm
 
 int evaluate_each_command(const EvaluateOptions& options) {
   const auto role = role_named(options.on);
-  const FinishSpec spec = finish_named(options.finish);
+  const FinishSpec spec = parse_finish(options.finish);
   const auto study = make_study(Experiment::from(load_document(options.experiment, options.set)));
   const auto evaluator = study.make_evaluator(study.prepared_weights());
   for (const auto& note : evaluator->notes()) log_info(note);

@@ -138,10 +138,15 @@ Experiment Experiment::from(const Yaml& document) {
 }
 
 std::string Experiment::identity() const {
-  std::string text = "chunk: " + std::to_string(run.chunk) +
-                     "\narithmetic: " + std::to_string(static_cast<int>(run.arithmetic)) + '\n';
+  return "chunk: " + std::to_string(run.chunk) +
+         "\narithmetic: " + std::to_string(static_cast<int>(run.arithmetic)) + '\n' + identity_text(document);
+}
+
+std::string identity_text(const Yaml& document) {
+  std::string text;
   for (const auto& key : document.keys())
-    if (key != "run" && key != "output" && key != "finish") text += key + ":\n" + document.at(key).dump();
+    if (std::find(kNotIdentity.begin(), kNotIdentity.end(), key) == kNotIdentity.end())
+      text += key + ":\n" + document.at(key).dump();
   return text;
 }
 

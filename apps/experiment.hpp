@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/yaml.hpp"
@@ -52,6 +53,11 @@ struct Experiment {
   /// plan, and can use each other's measurements.
   std::string identity() const;
 };
+
+/// Keys of the document that do not belong to identity(), but for chunk and arithmetic of `run`.
+inline const std::vector<std::string_view> kNotIdentity{"run", "output", "finish"};
+/// The rest of a document as text.
+std::string identity_text(const Yaml& document);
 
 /// The document with every `--set key=value` applied.
 Yaml load_document(const std::filesystem::path& file, const std::vector<std::string>& overrides);

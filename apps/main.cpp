@@ -108,9 +108,14 @@ void add_quantize(CLI::App& app, Run& run) {
                       "bitplan quantize weight.npy --choice int4:g64+mse --out quantized --json");
   auto o = std::make_shared<QuantizeOptions>();
   sub->add_option("tensor", o->tensor, "The weight (.npy, floating point)")->required();
-  sub->add_option("--choice", o->choice, "As in an experiment: int4:g64, nf4, mxfp4, ternary, ...")->required();
-  sub->add_option("--out", o->out, "Folder for codes, scales, zero points, code books and values")->required();
-  sub->add_option("--axis", o->axis, "Axis of the channels")->capture_default_str();
+  sub->add_option("--choice", o->choice,
+                  "As in an experiment: int4:g64, nf4, mxfp4, ternary, ...; but int4 alone is the plain recipe here "
+                  "(symmetric, range mse, nearest), int4+tuned what int4 alone is there")
+      ->required();
+  sub->add_option("--out", o->out,
+                  "Folder for codes, scales, zero points, code books and values; those of an earlier choice are replaced")
+      ->required();
+  sub->add_option("--axis", o->axis, "Axis of the channels (negative: from the last)")->capture_default_str();
   sub->add_option("--act", o->act, "Inputs [samples, reduction] of the weight: for choices that need data, and for the output error")->type_name("FILE.npy");
   sub->add_flag("--json", o->json, "Print one JSON object");
   sub->callback([&run, o] { run = [o] { return quantize_command(*o); }; });

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/channel_axis.hpp"
 #include "apps/commands.hpp"
 #include "apps/float_file.hpp"
 #include "apps/table.hpp"
@@ -26,19 +27,17 @@ std::int64_t dimensions_behind(const Shape& shape, std::size_t axis) {
 }
 
 Parts parts_of(const ObserveOptions& options, const Shape& shape) {
-  const auto rank = static_cast<int>(shape.size());
   if (options.per_token) {
-    if (rank == 0)
+    if (shape.empty())
       throw InputError("--per-token needs values of at least one dimension, " + options.files[0].string() +
                        " is a scalar");
     return {1, shape.back()};
   }
   if (!options.axis) return {1, std::max<std::int64_t>(1, element_count(shape))};
-  const int axis = *options.axis < 0 ? *options.axis + rank : *options.axis;
-  if (axis < 0 || axis >= rank)
-    throw InputError("--axis " + std::to_string(*options.axis) + ": " + options.files[0].string() + " has " +
-                     std::to_string(rank) + " dimensions (" + to_string(shape) + ")");
-  const auto at = static_cast<std::size_t>(axis);
+  const std::optional<int> axis = channel_axis(*options.axis, shape);
+  if (!axis) throw InputError(no_such_axis(*options.axis, options.files[0], shape));
+  if (shape.empty()) return {};
+  const auto at = static_cast<std::size_t>(*axis);
   return {shape[at], dimensions_behind(shape, at)};
 }
 

@@ -1,79 +1,92 @@
+#include <cassert>
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "apps/channel_axis.hpp"
 #include "apps/commands.hpp"
 #include "apps/float_file.hpp"
+#include "apps/input_file.hpp"
+#include "apps/out_folder.hpp"
 #include "apps/table.hpp"
 #include "core/error.hpp"
 #include "core/npy.hpp"
-#include "quant/gram.hpp"
 #include "quant/layer_quantizer.hpp"
+#include "quant/value_range.hpp"
 
 namespace bitplan {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Second moments of the inputs [samples …, length].
-LayerMoments moments_of(const std::filesystem::path& file, std::int64_t length) {
-  const Tensor inputs = read_floats(file);
-  if (inputs.shape().empty() || inputs.shape().back() != length)
-    throw InputError(file.string() + " has shape " + to_string(inputs.shape()) + "; its last dimension must be " +
-                     std::to_string(length) + ", the elements that a channel is summed over");
-  const auto values = inputs.values<float>();
-  GramAccumulator sums(length);
-  try {
-    sums.add(values);
-  } catch (const InputError& error) {
-    throw InputError(file.string() + ": " + error.what());
-  }
-  LayerMoments moments;
-  moments.columns = length;
-  moments.rows = sums.count();
-  moments.gram = {sums.gram()};
-  moments.mean = moments.float_mean = {sums.mean()};
-  const auto n = static_cast<std::size_t>(length);
-  std::vector<double> absolute(n);
-  std::vector<float> largest(n), mean;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    absolute[i % n] += std::abs(values[i]);
-    largest[i % n] = std::max(largest[i % n], std::abs(values[i]));
-  }
-  for (const double sum : absolute) mean.push_back(static_cast<float>(sum / static_cast<double>(moments.rows)));
-  moments.abs_mean = {mean};
-  moments.abs_max = {largest};
-  return moments;
-}
+/// All that may be written, NAME.npy each; values always and first, as remove_earlier_arrays asks.
+constexpr std::string_view kArrays[] = {"values",  "codes",         "scales",        "zero_points", "code_book",
+                                        "offsets", "column_scales", "float_columns", "bias"};
 
-QuantizedWeight quantized_file(const std::filesystem::path& file, const LayerWeight& weight, const Choice& choice) {
-  try {
-    return quantize_layer(weight, choice);
-  } catch (const InputError& error) {
-    throw InputError(file.string() + ": " + error.what());
+/// Files that are read must not be among those that a choice writes or that are removed for it.
+void check_not_among_arrays(const QuantizeOptions& options) {
+  for (const std::string_view name : kArrays) {
+    const auto file = options.out / (std::string(name) + ".npy");
+    std::error_code missing;
+    for (const auto* read : {&options.tensor, options.act ? &*options.act : nullptr})
+      if (read != nullptr && std::filesystem::equivalent(*read, file, missing))
+        throw UsageError("--out " + options.out.string() + ": " + read->string() +
+                         " is read and would be replaced; give another folder");
   }
 }
 
-/// Writes the arrays that there are; returns their files.
+/// The weight, all values of which are finite.
+Tensor read_weight(const std::filesystem::path& file) {
+  Tensor weight = read_floats(file);
+  try {
+    range_of(weight.values<float>());
+  } catch (const InputError& error) {
+    throw InputError(file.string() + ": " + error.what());
+  }
+  return weight;
+}
+
+/// Calls compute(); what is wrong with finite weights and inputs is told with both files and how large they are.
+template <class Compute>
+auto naming_files(const QuantizeOptions& options, std::span<const float> weights,
+                  const std::optional<FileMoments>& inputs, const Compute& compute) {
+  try {
+    return compute();
+  } catch (const InputError& error) {
+    const auto sized = [](const std::filesystem::path& file, float largest) {
+      return file.string() + " (values up to " + significant(largest) + ")";
+    };
+    throw InputError(sized(options.tensor, absmax_of(weights)) +
+                     (inputs ? " with --act " + sized(*options.act, inputs->largest) : "") + ": " + error.what());
+  }
+}
+
+/// Writes the arrays that there are, in place of those of an earlier choice; returns their files.
 Json write_arrays(const std::filesystem::path& folder, const Shape& shape, const QuantizedWeight& quantized) {
   Json files = Json::array();
-  const auto write = [&](const char* name, const auto& values, const Shape& as) {
+  std::size_t at = 0;
+  const auto write = [&](const auto& values, const Shape& as) {
+    const auto file = folder / (std::string(kArrays[at++]) + ".npy");
     if (values.empty()) return;
-    const auto file = folder / (std::string(name) + ".npy");
     write_npy(file, Tensor::of(as, values));
     files.push_back(file.string());
   };
-  const auto flat = [](const auto& values) { return Shape{static_cast<std::int64_t>(values.size())}; };
-  std::filesystem::create_directories(folder);
-  write("codes", quantized.codes, shape);
-  write("scales", quantized.scales, flat(quantized.scales));
-  write("zero_points", quantized.zero_points, flat(quantized.zero_points));
-  write("code_book", quantized.code_book, flat(quantized.code_book));
-  write("offsets", quantized.offsets, flat(quantized.offsets));
-  write("column_scales", quantized.column_scales, flat(quantized.column_scales));
-  write("float_columns", quantized.float_columns, flat(quantized.float_columns));
-  write("bias", quantized.bias, flat(quantized.bias));
-  write("values", quantized.values, shape);
+  const auto write_flat = [&](const auto& values) { write(values, Shape{static_cast<std::int64_t>(values.size())}); };
+  remove_earlier_arrays(folder, kArrays);
+  try {
+    write(quantized.values, shape);
+    write(quantized.codes, shape);
+    write_flat(quantized.scales);
+    write_flat(quantized.zero_points);
+    write_flat(quantized.code_book);
+    write_flat(quantized.offsets);
+    write_flat(quantized.column_scales);
+    write_flat(quantized.float_columns);
+    write_flat(quantized.bias);
+  } catch (const std::runtime_error& error) {
+    throw InputError(std::string("the output directory cannot be used: ") + error.what());
+  }
+  assert(at == std::size(kArrays));
   return files;
 }
 
@@ -90,51 +103,66 @@ Json errors_of(std::span<const float> weights, const QuantizedWeight& quantized)
   return out;
 }
 
-}  // namespace
+/// Mean squared error of the outputs by channel, and that of zeros, which is the outputs' energy.
+Json output_errors(const LayerWeight& weight, const QuantizedWeight& quantized, bool with_bias) {
+  const auto channels = static_cast<double>(weight.view.channels);
+  const std::vector<float> zeros(weight.values.size());
+  // A bias that takes off all of the error leaves a difference of equal sums, to the last digits.
+  return {{"output_mse", std::max(0.0, output_error(weight, quantized.values, with_bias)) / channels},
+          {"output_energy", output_error(weight, zeros, false) / channels}};
+}
 
-int quantize_command(const QuantizeOptions& options) {
-  const Tensor tensor = read_floats(options.tensor);
-  const auto rank = static_cast<int>(tensor.shape().size());
-  if (options.axis < 0 || options.axis >= std::max(rank, 1))
-    throw UsageError("--axis " + std::to_string(options.axis) + ": the tensor has " + std::to_string(rank) +
-                     " dimensions");
-  const Choice choice = parse_choice(options.choice, ChoiceDefaults::weights(), ChoiceDefaults::weights());
-  const WeightView view = WeightView::of(tensor.shape(), options.axis);
+Choice choice_of(const QuantizeOptions& options) {
+  Choice choice = parse_choice(options.choice, ChoiceDefaults::weights(), ChoiceDefaults::weights());
   if (choice.bias == BiasCorrection::analytic)
     throw UsageError("choice " + choice.label + ": the analytic bias takes the means of inputs from the batch " +
                      "normalisations of a network, a single tensor has none; use +bias with --act FILE.npy");
   if (choice.needs_data() && !options.act)
     throw UsageError("choice " + choice.label + " needs the inputs of the weight: --act FILE.npy");
-  std::optional<LayerMoments> moments;
-  if (options.act) moments = moments_of(*options.act, view.per_channel());
-  const LayerWeight weight{tensor.values<float>(), view, moments ? &*moments : nullptr, 0};
-  const auto weights = weight.values;
-  const QuantizedWeight quantized = quantized_file(options.tensor, weight, choice);
+  return choice;
+}
 
-  Json json{{"choice", choice.label},
-            {"shape", tensor.shape()},
-            {"axis", options.axis},
-            {"parts", quantized.scales.size()},
-            {"bits", choice.bits},
-            {"stored_bits", quantized.stored_bits},
-            {"bits_per_weight", static_cast<double>(quantized.stored_bits) / static_cast<double>(weights.size())}};
-  json.update(errors_of(weights, quantized));
-  if (moments) {
-    json["output_mse"] = output_error(weight, quantized.values, choice.bias != BiasCorrection::none) /
-                         static_cast<double>(view.channels);
-    json["output_energy"] =
-        output_error(weight, std::vector<float>(weights.size()), false) / static_cast<double>(view.channels);
-  }
-  json["files"] = write_arrays(options.out, tensor.shape(), quantized);
-  if (options.json) {
-    std::cout << json.dump(1) << '\n';
-    return 0;
-  }
+void print(const Json& json) {
   Table table({"quantity", "value"});
   for (const auto& [key, value] : json.items())
     if (key != "files") table.row({key, value.is_string() ? value.get<std::string>() : value.dump()});
   std::cout << table.text();
   for (const auto& file : json["files"]) std::cout << file.get<std::string>() << '\n';
+}
+
+}  // namespace
+
+int quantize_command(const QuantizeOptions& options) {
+  const Tensor tensor = read_weight(options.tensor);
+  const std::optional<int> axis = channel_axis(options.axis, tensor.shape());
+  if (!axis) throw UsageError(no_such_axis(options.axis, options.tensor, tensor.shape()));
+  const Choice choice = choice_of(options);
+  const WeightView view = WeightView::of(tensor.shape(), *axis);
+  std::optional<FileMoments> inputs;
+  if (options.act) inputs = read_moments(*options.act, view.per_channel());
+  check_not_among_arrays(options);
+  make_out_folder(options.out);
+
+  const LayerWeight weight{tensor.values<float>(), view, inputs ? &inputs->moments : nullptr, 0};
+  const auto weights = weight.values;
+  const QuantizedWeight quantized =
+      naming_files(options, weights, inputs, [&] { return quantize_layer(weight, choice); });
+  Json json{{"choice", choice.label},
+            {"shape", tensor.shape()},
+            {"axis", *axis},
+            {"parts", quantized.scales.size()},
+            {"bits", choice.bits},
+            {"stored_bits", quantized.stored_bits},
+            {"bits_per_weight", static_cast<double>(quantized.stored_bits) / static_cast<double>(weights.size())}};
+  json.update(errors_of(weights, quantized));
+  if (inputs)
+    json.update(naming_files(options, weights, inputs,
+                             [&] { return output_errors(weight, quantized, choice.bias != BiasCorrection::none); }));
+  json["files"] = write_arrays(options.out, tensor.shape(), quantized);
+  if (options.json)
+    std::cout << json.dump(1) << '\n';
+  else
+    print(json);
   return 0;
 }
 

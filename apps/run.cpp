@@ -3,6 +3,7 @@
 
 #include "apps/arguments.hpp"
 #include "apps/commands.hpp"
+#include "apps/out_folder.hpp"
 #include "core/error.hpp"
 #include "core/npy.hpp"
 #include "core/parallel.hpp"
@@ -136,7 +137,7 @@ int run_command(const RunOptions& options) {
     as_given = as_given && inputs[i].shape() == network->tensor(network->inputs[i]).shape;
   if (as_given) samples = 0;
   const auto results = run_chunks(network, inputs, samples, options.threads > 0 ? options.threads : default_threads());
-  std::filesystem::create_directories(options.out);
+  make_out_folder(options.out);
   for (std::size_t o = 0; o < network->outputs.size(); ++o) {
     const Tensor whole = joined(*network, results, o, samples);
     std::string file = network->tensor(network->outputs[o]).name;

@@ -59,7 +59,7 @@ std::optional<FinishedPlan> finish_plan(const Study& study, Evaluator& evaluator
   const StopFlag stop;
   const Metric& objective = *study.experiment.objective;
   double least = objective_loss(objective, before);
-  const std::string was = significant(objective.value(before).value);
+  std::string compared = significant(objective.value(before).value) + " before";
   std::optional<FinishedPlan> best;
   const auto attempt = [&](const std::vector<std::string>& passes) {
     FinishedPlan plan{passes, evaluator.finish(assignment, finish_named(passes), stop.flag()), {}, {}, {}};
@@ -71,9 +71,11 @@ std::optional<FinishedPlan> finish_plan(const Study& study, Evaluator& evaluator
     const double loss = objective_loss(objective, plan.selection);
     const bool better = loss < least;
     log_info(name + std::string(objective.name) + " on selection " +
-             significant(objective.value(plan.selection).value) + " (" + was + " before)" +
-             (better ? "" : ", not kept"));
-    if (better) least = loss, best = std::move(plan);
+             significant(objective.value(plan.selection).value) + " (" + compared + ")" + (better ? "" : ", not kept"));
+    if (!better) return;
+    least = loss;
+    compared = significant(objective.value(plan.selection).value) + " after " + text_of(passes);
+    best = std::move(plan);
   };
   std::vector<std::string> biases;
   for (const std::string& pass : study.experiment.finish) {

@@ -15,13 +15,14 @@ namespace bitplan {
 /// constrained cost. Throws InfeasibleError when no plan can hold the constraints.
 std::string announce(const Study& study, int ranks, int threads);
 
-/// Makes the run directory with `experiment.yaml` (as given) and `resolved.yaml`. Throws InputError when it cannot be made, when
-/// it holds a run already and `resume` is false.
+/// Makes the run directory and, where it holds no run yet, the files of write_experiment(). Throws InputError when it
+/// cannot be made, when it holds a run already and `resume` is false.
 void prepare_directory(const std::filesystem::path& directory, const std::filesystem::path& experiment,
                        const Study& study, bool resume);
 
-/// What makes two runs the same: the experiment without how it is carried out, the model, the data, the choices.
-std::string identity_of(const Study& study, const Evaluator& evaluator);
+/// `experiment.yaml` (as given) and `resolved.yaml`. Throws InputError when they cannot be written.
+void write_experiment(const std::filesystem::path& directory, const std::filesystem::path& experiment,
+                      const Study& study);
 
 /// How many trials the stages plan in all, the uniform ones included; 0 when one of them does not know.
 std::int64_t planned_trials(const Study& study);

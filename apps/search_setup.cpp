@@ -5,9 +5,7 @@
 #include "apps/table.hpp"
 #include "core/error.hpp"
 #include "core/files.hpp"
-#include "core/hash.hpp"
 #include "core/units.hpp"
-#include "eval/prepared_weights.hpp"
 #include "search/run_search.hpp"
 
 namespace bitplan {
@@ -45,22 +43,18 @@ void prepare_directory(const std::filesystem::path& directory, const std::filesy
   std::error_code error;
   std::filesystem::create_directories(directory / "plans", error);
   if (error) throw InputError(directory.string() + ": the output directory cannot be made: " + error.message());
+  // What a run was begun with stays until it is known that this one may go on with it.
+  if (!std::filesystem::exists(directory / "run.db")) write_experiment(directory, experiment, study);
+}
+
+void write_experiment(const std::filesystem::path& directory, const std::filesystem::path& experiment,
+                      const Study& study) {
   try {
     write_text_atomically(directory / "experiment.yaml", read_text(experiment));
     write_text_atomically(directory / "resolved.yaml", study.experiment.document.dump());
   } catch (const std::runtime_error& e) {
     throw InputError(std::string("the output directory cannot be used: ") + e.what());
   }
-}
-
-std::string identity_of(const Study& study, const Evaluator& evaluator) {
-  std::string text = study.experiment.identity() + "model " + study.network->sha256 + '\n';
-  for (const auto role : {Role::calibration, Role::selection, Role::holdout})
-    text += std::string(name_of(role)) + ' ' + evaluator.data_fingerprint(role) + '\n';
-  for (const auto& [name, file] : study.experiment.hardware) text += "hardware " + name + ' ' + sha256_file(file) + '\n';
-  for (std::size_t c = 0; c < study.choices->size(); ++c) text += (*study.choices)[static_cast<ChoiceId>(c)].label + '\n';
-  text.append(PreparedWeights::version());  // the same choices gave other weights before
-  return hex(hash64(text));
 }
 
 std::int64_t planned_trials(const Study& study) {

@@ -18,6 +18,19 @@ std::filesystem::path Study::prepared_weights() const {
 }
 
 std::shared_ptr<Evaluator> Study::make_evaluator(const std::filesystem::path& prepared) const {
+  return evaluator_with(choices, prepared);
+}
+
+std::pair<std::shared_ptr<Evaluator>, Assignment> Study::make_evaluator_of(
+    const Assignment& assignment, const std::filesystem::path& prepared) const {
+  auto known = std::make_shared<ChoiceTable>();
+  Assignment renumbered;
+  for (const ChoiceId choice : assignment) renumbered.push_back(known->add((*choices)[choice]));
+  return {evaluator_with(std::move(known), prepared), std::move(renumbered)};
+}
+
+std::shared_ptr<Evaluator> Study::evaluator_with(std::shared_ptr<const ChoiceTable> known,
+                                                 const std::filesystem::path& prepared) const {
   const EvaluatorSpec spec{.calibration = experiment.calibration,
                            .selection = experiment.selection,
                            .holdout = experiment.holdout,
@@ -27,7 +40,7 @@ std::shared_ptr<Evaluator> Study::make_evaluator(const std::filesystem::path& pr
                            .cache_bytes = experiment.run.cache_bytes,
                            .reference_bytes = experiment.run.reference_bytes,
                            .prepared = prepared};
-  auto evaluator = std::make_shared<Evaluator>(network, choices, spec);
+  auto evaluator = std::make_shared<Evaluator>(network, std::move(known), spec);
   if (const auto why = evaluator->refusal(*experiment.objective, Role::selection))
     experiment.document.at("objective").fail(std::string(experiment.objective->name) + " cannot be measured: " + *why);
   return evaluator;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/experiment.hpp"
@@ -29,8 +30,16 @@ struct Study {
   /// Calibrates and checks that the objective can be measured (labels, classes). Throws InputError at its place.
   /// `prepared`: the folder of prepared weights, or empty.
   std::shared_ptr<Evaluator> make_evaluator(const std::filesystem::path& prepared = {}) const;
+  /// One that knows the choices of `assignment` alone, so that it reads, refuses and notes what they need and no more;
+  /// and the assignment in its numbers of choices.
+  std::pair<std::shared_ptr<Evaluator>, Assignment> make_evaluator_of(const Assignment& assignment,
+                                                                      const std::filesystem::path& prepared) const;
   /// The folder of prepared weights that a search of this experiment left, if there is one; else empty.
   std::filesystem::path prepared_weights() const;
+
+ private:
+  std::shared_ptr<Evaluator> evaluator_with(std::shared_ptr<const ChoiceTable> known,
+                                            const std::filesystem::path& prepared) const;
 };
 
 /// Imports the model and builds the rest. `uniform`: text of a uniform assignment whose choices are needed too ("w4a8",

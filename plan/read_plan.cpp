@@ -3,6 +3,8 @@
 
 #include "core/error.hpp"
 #include "core/files.hpp"
+#include "eval/finish.hpp"
+#include "plan/parse_json.hpp"
 #include "plan/plan.hpp"
 #include "plan/plan_rewrites.hpp"
 
@@ -41,6 +43,21 @@ struct Reader {
   }
 };
 
+std::vector<std::string> read_finish(const Reader& in, const Json& list) {
+  if (!list.is_array()) in.fail("finish", "must be a list");
+  std::vector<std::string> passes;
+  for (const auto& pass : list) {
+    if (!pass.is_string()) in.fail("finish", "must be a list of texts");
+    passes.push_back(pass.get<std::string>());
+  }
+  try {
+    finish_named(passes);
+  } catch (const InputError& e) {
+    in.fail("finish", list.dump() + ": " + e.what());
+  }
+  return passes;
+}
+
 PlanAssignment::Row read_row(const Reader& in, const Json& layer, const std::string& path) {
   PlanAssignment::Row row;
   const auto& names = in.at(layer, path, "names");
@@ -71,23 +88,12 @@ std::vector<Choice> PlanAssignment::choices() const {
 PlanAssignment read_plan(const std::filesystem::path& file) {
   PlanAssignment plan{.file = file.string(), .model_sha256 = {}, .rows = {}, .products = {}, .rewrites = {}, .finish = {}};
   const Reader in{plan.file};
-  Json json;
-  try {
-    json = Json::parse(read_text(file));
-  } catch (const Json::parse_error& e) {
-    throw InputError(plan.file + ": is not valid JSON (byte " + std::to_string(e.byte) + ")");
-  }
+  const Json json = parse_json(plan.file, read_text(file));
   if (!json.is_object() || json.value("format", Json()) != "bitplan-plan")
     throw InputError(plan.file + ": is not a plan (\"format\" must be \"bitplan-plan\")");
   if (json.value("version", Json()) != 1) throw InputError(plan.file + ": version must be 1");
   plan.rewrites = read_rewrites_json(plan.file, json);
-  if (json.contains("finish")) {
-    if (!json["finish"].is_array()) in.fail("finish", "must be a list");
-    for (const auto& pass : json["finish"]) {
-      if (!pass.is_string()) in.fail("finish", "must be a list of texts");
-      plan.finish.push_back(pass.get<std::string>());
-    }
-  }
+  if (json.contains("finish")) plan.finish = read_finish(in, json["finish"]);
   plan.model_sha256 = in.text(in.at(json, "model", "model"), "model", "sha256");
   const auto& layers = in.at(json, "plan", "layers");
   if (!layers.is_array()) in.fail("layers", "must be a list");

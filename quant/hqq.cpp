@@ -13,7 +13,15 @@ namespace {
 
 using Part = std::span<const float>;
 
-/// The grid of min-max. Equal values c: s = 1, z = -c, which is exact.
+/// Of a part that is not empty, in float32; that of equal values is exact.
+float mean_of(Part part) {
+  double sum = 0;
+  for (const float w : part) sum += static_cast<double>(w);
+  return static_cast<float>(sum / static_cast<double>(part.size()));
+}
+
+/// The grid of min-max. Equal values c: s = 1, z = -c, which is exact; likewise with their mean for c where the scale
+/// would be no normal number, which is never worse than zeros.
 HqqGrid min_max_grid(Part part, int q_max) {
   HqqGrid grid;
   grid.q_max = static_cast<float>(q_max);
@@ -24,8 +32,10 @@ HqqGrid min_max_grid(Part part, int q_max) {
   if (std::isnormal(scale) && std::isfinite(1 / scale)) {
     grid.scale = scale;
     grid.inverse = 1 / scale;
+    grid.zero = -*low * grid.inverse;
+  } else {
+    grid.zero = -mean_of(part);
   }
-  grid.zero = -*low * grid.inverse;
   return grid;
 }
 

@@ -20,8 +20,10 @@ namespace bitplan {
 ///
 /// Plain: every part by itself keeps its best z by mean (w - w')^2 and stops when that no longer falls; so a part does
 /// not depend on which others stand in the tensor, its values stay in cache, and no part ends worse than min-max. The
-/// package judges a tensor by mean |w - w'|; part by part that stops too early (perplexity of llama at 3 and 2 bits, groups
-/// of 64: 42.7 and 205, by squares 42.2 and 198, as the package's). A part of equal values c is exact (s = 1, z = -c). O(values * iterations), vectorised.
+/// package judges a tensor by mean |w - w'|; part by part that stops too early (perplexity of llama at 3 and 2 bits,
+/// groups of 64: 42.7 and 205, by squares 42.2 and 198, as the package's). A part of equal values c is exact (s = 1,
+/// z = -c); one whose min-max scale is no normal number (below 2^-126) becomes its mean c. O(values * iterations),
+/// vectorised.
 ///
 /// `scale` adds to it (both discussed with the method): `grid` tries 1/s at 129 points within 5 % of the start first
 /// and keeps the best; `alternating` solves s and z together by least squares for the codes found, then goes on with z,

@@ -14,8 +14,8 @@ namespace bitplan {
 ///                  with these elements as they are kept.
 ///   2. grid        format, granularity and range (weight_quantizer.hpp), importance E x^2
 ///   3. awq         column j is multiplied by s_j before 2 and its values divided by it after; s of awq.hpp, of eleven
-///                  alphas the one of least output error. s is stored (or folded into what precedes the layer). Not
-///                  in grouped convolutions.
+///                  alphas the one of least output error; those that lead beyond float32 are left out. s is stored (or
+///                  folded into what precedes the layer). Not in grouped convolutions.
 ///   4. gain        of each part (weight_quantizer.hpp)
 ///   5. output      ranges by output error (output_range.hpp)
 ///   6. rounding    roundings.hpp and, not integers, level_roundings.hpp, on the layer's moments. The fewer positions,

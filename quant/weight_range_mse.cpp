@@ -92,6 +92,45 @@ double limit_of(double best, std::size_t n) {
   return best * (1 + 3 * kBound) + 2 * underflow;
 }
 
+/// Parts of fewer values have their candidates side by side, others their values: these would hardly fill the lanes.
+constexpr std::size_t kFew = 64;
+
+/// squared_error of every candidate.
+BITPLAN_KERNEL void each_error(const std::array<Affine, kRatios>& grid, const float* x, std::size_t n, double* errors) {
+  float scale[kRatios], inverse[kRatios], low[kRatios], high[kRatios];
+  for (std::size_t i = 0; i < kRatios; ++i) {
+    const Affine& q = grid[i];
+    scale[i] = q.scale;
+    inverse[i] = 1 / q.scale;
+    low[i] = static_cast<float>(q.q_min - q.zero_point);
+    high[i] = static_cast<float>(q.q_max - q.zero_point);
+    errors[i] = 0;
+  }
+  for (std::size_t v = 0; v < n; ++v) {
+    BITPLAN_NO_OVERLAP
+    for (std::size_t i = 0; i < kRatios; ++i) {
+      float t = x[v] * inverse[i];
+      t = low[i] > t ? low[i] : t;
+      t = high[i] < t ? high[i] : t;
+      const double error = static_cast<double>(scale[i] * ((t + kRounder) - kRounder)) - static_cast<double>(x[v]);
+      errors[i] += error * error;
+    }
+  }
+}
+
+void each_error_generic(const std::array<Affine, kRatios>& grid, const float* x, std::size_t n, double* errors) {
+  each_error(grid, x, n, errors);
+}
+BITPLAN_AVX2 void each_error_avx2(const std::array<Affine, kRatios>& grid, const float* x, std::size_t n,
+                                  double* errors) {
+  each_error(grid, x, n, errors);
+}
+BITPLAN_AVX512 void each_error_avx512(const std::array<Affine, kRatios>& grid, const float* x, std::size_t n,
+                                      double* errors) {
+  each_error(grid, x, n, errors);
+}
+constexpr decltype(&each_error_generic) kEachError[] = {each_error_generic, each_error_avx2, each_error_avx512};
+
 /// Candidates in the order of the search: some far apart, which bring a good limit, then the others.
 constexpr std::array<int, kRatios> search_order() {
   constexpr int kStride = 11;
@@ -103,20 +142,28 @@ constexpr std::array<int, kRatios> search_order() {
   return order;
 }
 
+/// The candidate of least error, of equal ones the one that clips least.
+const Affine& least_of(const std::array<Affine, kRatios>& grid, const std::array<double, kRatios>& errors) {
+  const auto least = std::min_element(errors.rbegin(), errors.rend());
+  return *(grid.rbegin() + (least - errors.rbegin()));
+}
+
 }  // namespace
 
 Affine mse_weight_quantizer_ref(std::span<const float> part, const Choice& choice) {
   const auto grid = candidates(part, choice);
-  double least = std::numeric_limits<double>::infinity();
-  const Affine* best = &grid.back();
-  for (auto candidate = grid.rbegin(); candidate != grid.rend(); ++candidate) {
-    const double error = squared_error(part, *candidate);
-    if (error < least) least = error, best = &*candidate;
-  }
-  return *best;
+  std::array<double, kRatios> errors;
+  std::ranges::transform(grid, errors.begin(), [&](const Affine& q) { return squared_error(part, q); });
+  return least_of(grid, errors);
 }
 
 Affine mse_weight_quantizer_on(Isa isa, std::span<const float> part, const Choice& choice) {
+  if (part.size() < kFew) {
+    const auto grid = candidates(part, choice);
+    std::array<double, kRatios> errors;
+    kEachError[static_cast<std::size_t>(isa)](grid, part.data(), part.size(), errors.data());
+    return least_of(grid, errors);
+  }
   const Range range = range_of(part);
   const float most = std::max(-range.low, range.high);
   // Beyond these the squares leave the range of floats.

@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "core/yaml_difference.hpp"
+#include "search/space_settings.hpp"
 
 namespace bitplan {
 
@@ -52,12 +54,20 @@ double Space::log10_size() const {
 
 namespace {
 
+[[noreturn]] void fail_equal(const Yaml& item, const Yaml& earlier, const Choice& choice) {
+  const std::string text = inline_text(item), first = inline_text(earlier);
+  if (text == first) item.fail("'" + text + "' stands here for the second time");
+  item.fail("'" + text + "' is the same choice as '" + first + "' before it: both are " + choice.label);
+}
+
 std::vector<Choice> read_choices(const Yaml& list, const ChoiceDefaults& defaults, const ChoiceDefaults& of_kind) {
   std::vector<Choice> choices;
-  for (const Yaml& item : list.items()) {
-    choices.push_back(read_choice(item, defaults, of_kind));
-    if (std::count(choices.begin(), choices.end(), choices.back()) > 1)
-      item.fail("'" + choices.back().label + "' stands here for the second time");
+  const auto items = list.items();
+  for (const Yaml& item : items) {
+    const Choice choice = read_choice(item, defaults, of_kind);
+    const auto same = std::find(choices.begin(), choices.end(), choice);
+    if (same != choices.end()) fail_equal(item, items[static_cast<std::size_t>(same - choices.begin())], choice);
+    choices.push_back(choice);
   }
   if (choices.empty()) list.fail("must name at least one choice");
   return choices;
@@ -70,8 +80,6 @@ void read_weights(const Yaml& node, SpaceSpec& spec) {
   defaults.tuned = true;
   spec.weight_defaults = read_choice_defaults(node, defaults);
   spec.weight_choices = read_choices(node.at("choices"), spec.weight_defaults, ChoiceDefaults::weights());
-  if (spec.weight_defaults.refit && std::ranges::none_of(spec.weight_choices, &Choice::refit))
-    node.at("refit").fail("has no effect: it is for integers of at most 8 bits by channel or group");
 }
 
 /// `observer`, and the settings that it reads: another's is an error.
@@ -177,6 +185,7 @@ SpaceSpec SpaceSpec::from(const Yaml& node) {
   if (const auto graph_ties = node.find("graph_ties")) spec.graph_ties = graph_ties->boolean();
   check_percentile(spec);
   check_observer(spec);
+  check_settings(spec);
   return spec;
 }
 

@@ -103,7 +103,9 @@ TEST_CASE("observe names what is wrong with its files or observer") {
   CHECK_THAT(unknown.err, Catch::Contains("'max' is not an observer; known: minmax, batch_max"));
   const auto axis = observe("--axis 3");
   CHECK(axis.status == 3);
-  CHECK_THAT(axis.err, Catch::Contains("--axis 3: ") && Catch::Contains("a.npy has 3 dimensions (2x3x2)"));
+  CHECK_THAT(axis.err,
+             Catch::Contains("--axis 3: ") && Catch::Contains("a.npy has 3 dimensions (2x3x2); allowed: -3 to 2"));
+  CHECK_THAT(observe("--axis -4").err, Catch::Contains("--axis -4: "));
   observe.put("b", {2, 3, 2}, {0, 1, NAN, 2, 4, 8, 1, 0, 0, -1, 8, 4});
   for (const char* way : {"", "--axis 1", "--per-token"}) {
     const auto bad = observe(way);
@@ -114,7 +116,16 @@ TEST_CASE("observe names what is wrong with its files or observer") {
   CHECK_THAT(observe("").err, Catch::Contains("b.npy of shape 0x3x2 is empty"));
   write_npy(observe.file("b"), Tensor::of({2, 3, 2}, std::vector<std::int64_t>(12)));
   CHECK(observe("").status == 3);
-  CHECK_THAT(observe("").err, Catch::Contains("b.npy holds int64; floating-point values are needed"));
+  CHECK_THAT(observe("").err, Catch::Contains("b.npy holds int64; floating-point values are needed (float16, float32 "
+                                              "or float64)"));
+  std::vector<double> wide(12);
+  wide[5] = -1e299;
+  write_npy(observe.file("b"), Tensor::of({2, 3, 2}, wide));
+  const auto beyond = observe("");
+  CHECK(beyond.status == 3);
+  CHECK_THAT(beyond.err,
+             Catch::Contains("b.npy: value 5 of 12 is -1e+299, beyond float32; magnitudes up to 3.4e+38 are "
+                             "allowed"));
   observe.put("a", {}, {1});
   const auto scalar = run("observe " + observe.file("a") + " --per-token");
   CHECK(scalar.status == 3);

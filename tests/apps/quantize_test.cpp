@@ -1,4 +1,6 @@
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/npy.hpp"
 #include "tests/apps/program.hpp"
@@ -48,7 +50,70 @@ TEST_CASE("quantize writes the code book of formats that have one, and takes the
   const Quantized quantize;
   CHECK(quantize("ternary:channel --axis 1").status == 0);
   CHECK(read_npy(quantize.file("out/code_book.npy")).size() == 4 * 3);
-  CHECK(quantize("int4 --axis 2").status == 2);
+  const auto outside = quantize("int4 --axis 2");
+  CHECK(outside.status == 2);
+  CHECK_THAT(outside.err,
+             Catch::Contains("--axis 2: ") && Catch::Contains("w.npy has 2 dimensions (2x4); allowed: -2 to 1"));
+  CHECK_THAT(quantize("int4 --axis -3").err, Catch::Contains("--axis -3: ") && Catch::Contains("allowed: -2 to 1"));
+}
+
+TEST_CASE("quantize counts negative axes from the last") {
+  const Quantized quantize;
+  CHECK(quantize("int4 --json --axis -1").out == quantize("int4 --json --axis 1").out);
+  CHECK(quantize("int4 --json --axis -2").out == quantize("int4 --json --axis 0").out);
+}
+
+TEST_CASE("quantize leaves no array of an earlier choice in its folder, and nothing else touched") {
+  const Quantized quantize;
+  write_npy(quantize.file("x.npy"), Tensor::of({3, 4}, std::vector<float>{1, 2, 3, 4, 0, 1, 0, 1, 2, -1, 5, 0}));
+  const auto files = [&] {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(quantize.file("out")))
+      names.insert(entry.path().filename());
+    return names;
+  };
+  REQUIRE(quantize("int4:g2+hqq+bias --act " + quantize.file("x.npy")).status == 0);
+  CHECK(files() == std::set<std::string>{"bias.npy", "codes.npy", "offsets.npy", "scales.npy", "values.npy"});
+  put(quantize.file("out/mine.npy"), "kept");
+  REQUIRE(quantize("nf4").status == 0);
+  CHECK(files() == std::set<std::string>{"codes.npy", "mine.npy", "scales.npy", "values.npy"});
+  REQUIRE(quantize("float").status == 0);
+  CHECK(files() == std::set<std::string>{"mine.npy", "values.npy"});
+}
+
+TEST_CASE("quantize does not remove files of its names from a folder that it has not written to") {
+  const Quantized quantize;
+  put(quantize.file("out/bias.npy"), "of the layer");
+  REQUIRE(quantize("int4").status == 0);
+  CHECK(content(quantize.file("out/bias.npy")) == "of the layer");
+}
+
+TEST_CASE("quantize refuses to replace a file that it reads") {
+  const Quantized quantize;
+  write_npy(quantize.file("bias.npy"), Tensor::of({3, 4}, std::vector<float>(12, 1)));
+  const auto outcome = run("quantize " + quantize.file("w.npy") + " --choice int4 --act " + quantize.file("bias.npy") +
+                           " --out " + quantize.dir.path.string());
+  CHECK(outcome.status == 2);
+  CHECK_THAT(outcome.err, Catch::Contains("bias.npy is read and would be replaced; give another folder"));
+  CHECK_FALSE(std::filesystem::exists(quantize.file("values.npy")));
+}
+
+TEST_CASE("a folder that quantize or run cannot make or write is status 3, as for search") {
+  const Quantized quantize;
+  put(quantize.file("file"), "not a folder");
+  const auto outcome = run("quantize " + quantize.file("w.npy") + " --choice int4 --out " + quantize.file("file/out"));
+  CHECK(outcome.status == 3);
+  CHECK_THAT(outcome.err, Catch::Contains("file/out: the output directory cannot be made: "));
+  write_npy(quantize.file("image.npy"), Tensor::of({1, 3, 32, 32}, std::vector<float>(3 * 32 * 32)));
+  const auto forward = run("run " + examples() + "/shapes.onnx --input image=" + quantize.file("image.npy") +
+                           " --out " + quantize.file("file/out"));
+  CHECK(forward.status == 3);
+  CHECK_THAT(forward.err, Catch::Contains("file/out: the output directory cannot be made: "));
+  std::filesystem::create_directories(quantize.file("out/values.npy/inside"));
+  const auto blocked = quantize("int4");
+  CHECK(blocked.status == 3);
+  CHECK_THAT(blocked.err, Catch::Contains("the output directory cannot be used: ") &&
+                              Catch::Contains("values.npy of an earlier choice cannot be removed: "));
 }
 
 TEST_CASE("quantize weighs errors with the energy of inputs") {
@@ -63,9 +128,10 @@ TEST_CASE("quantize weighs errors with the energy of inputs") {
   CHECK_THAT(missing.err, Catch::Contains("choice int4+wmse needs the inputs of the weight: --act FILE.npy"));
   const auto analytic = quantize("int4+bias:analytic --act " + quantize.file("x.npy"));
   CHECK(analytic.status == 2);
-  CHECK_THAT(analytic.err, Catch::Contains("choice int4+bias:analytic: the analytic bias takes the means of inputs from "
-                                           "the batch normalisations of a network, a single tensor has none; use +bias "
-                                           "with --act FILE.npy"));
+  CHECK_THAT(analytic.err,
+             Catch::Contains("choice int4+bias:analytic: the analytic bias takes the means of inputs from "
+                             "the batch normalisations of a network, a single tensor has none; use +bias "
+                             "with --act FILE.npy"));
   write_npy(quantize.dir.path / "x.npy", Tensor::of({3, 5}, std::vector<float>(15, 1)));
   CHECK_THAT(quantize("int4+wmse --act " + quantize.file("x.npy")).err,
              Catch::Contains("has shape 3x5; its last dimension must be 4"));
@@ -77,7 +143,50 @@ TEST_CASE("quantize names what is wrong with its file or choice") {
   CHECK_THAT(Quantized()("int9").err, Catch::Contains("'int9' is not a choice; known: float, int1"));
   const Quantized integers;
   write_npy(integers.dir.path / "w.npy", Tensor::of({2}, std::vector<std::int64_t>{1, 2}));
-  CHECK_THAT(integers("int4").err, Catch::Contains("holds int64; floating-point values are needed"));
+  CHECK_THAT(integers("int4").err, Catch::Contains("holds int64; floating-point values are needed (float16, float32 or "
+                                                   "float64)"));
+  write_npy(integers.file("w.npy"), Tensor::of({2}, std::vector<double>{1e299, 2}));
+  const auto wide = integers("int4");
+  CHECK(wide.status == 3);
+  CHECK_THAT(wide.err, Catch::Contains("w.npy: value 0 of 2 is 1e+299, beyond float32; magnitudes up to 3.4e+38 are "
+                                       "allowed"));
+  put(integers.file("w.npy"), std::string("\x93NUMPY\x01\x00\x3e\x00", 10) +
+                                  "{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }    \n12345678");
+  CHECK_THAT(integers("int4").err, Catch::Contains("w.npy: .npy element type '>f4' is not supported; known: "
+                                                   "little-endian float, integer and bool"));
+}
+
+TEST_CASE("quantize names the file, the place and the value of inputs beyond float32") {
+  const Quantized quantize;
+  std::vector<float> x(12, 1);
+  x[9] = -1e25F;
+  write_npy(quantize.file("x.npy"), Tensor::of({3, 4}, x));
+  for (const std::string choice : {"int4", "int4+wmse", "int4+tuned", "int4+awq", "codebook2+wmse"}) {
+    const auto outcome = quantize(choice + " --act " + quantize.file("x.npy"));
+    INFO(choice);
+    CHECK(outcome.status == 3);
+    CHECK_THAT(outcome.err,
+               Catch::StartsWith("bitplan: " + quantize.file("x.npy") +
+                                 ": the mean square of the inputs in channel 1 is beyond float32: sample 2 is -1e+25 "
+                                 "there; magnitudes up to 5e+17 are allowed"));
+  }
+  x[9] = INFINITY;
+  write_npy(quantize.file("x.npy"), Tensor::of({3, 4}, x));
+  CHECK_THAT(quantize("int4 --act " + quantize.file("x.npy")).err,
+             Catch::Contains("x.npy: calibration input of sample 2, channel 1 is inf; inputs must be finite"));
+}
+
+TEST_CASE("quantize names both files and how large they are where weights and inputs together overflow") {
+  const Quantized quantize({1e38F, -3e38F, 2e38F, 0, 1, 2, 3, 4});
+  write_npy(quantize.file("x.npy"), Tensor::of({3, 4}, std::vector<float>{9, 2, 3, 4, 0, 1, 0, 1, 2, -1, 5, 0}));
+  for (const std::string choice : {"int4", "int4+awq", "int4+tuned"}) {
+    const auto outcome = quantize(choice + " --act " + quantize.file("x.npy"));
+    INFO(choice);
+    CHECK(outcome.status == 3);
+    CHECK_THAT(outcome.err, Catch::Contains("w.npy (values up to 3e+38) with --act ") &&
+                                Catch::Contains("x.npy (values up to 9): the output error of channel 0 overflows: its "
+                                                "weights, or the layer's inputs, are too large for float32"));
+  }
 }
 
 TEST_CASE("quantize makes a group longer than the axis the axis, and keeps zeros") {
@@ -148,6 +257,22 @@ TEST_CASE("quantize rounds by the inputs, adds a bias, and says the error of the
   CHECK(read_npy(quantize.file("out/bias.npy")).size() == 6);
 }
 
+TEST_CASE("the output error is never negative, be there one sample or equal ones") {
+  const WithInputs quantize;
+  for (const std::size_t samples : {1, 30}) {
+    std::vector<float> equal;
+    for (std::size_t t = 0; t < samples; ++t) equal.insert(equal.end(), quantize.x.begin(), quantize.x.begin() + 20);
+    for (float& x : equal) x += 5;
+    write_npy(quantize.file("x.npy"), Tensor::of({static_cast<std::int64_t>(samples), 20}, equal));
+    for (const std::string choice : {"int4+bias", "int4:g8+gptq+bias", "int4+tuned", "int3+bias", "int2:g4+bias"}) {
+      INFO(samples << ' ' << choice);
+      const auto json = quantize.json(choice);
+      CHECK(json["output_mse"].get<double>() >= 0);
+      CHECK(json["output_mse"].get<double>() <= 1e-6 * json["output_energy"].get<double>());
+    }
+  }
+}
+
 TEST_CASE("quantize writes zero points between codes, column scales and columns in float") {
   const WithInputs quantize;
   quantize.json("int3:g10+hqq");
@@ -169,7 +294,10 @@ TEST_CASE("quantize takes every rounding that the list of roundings shows") {
     const auto name = entry["name"].get<std::string>();
     INFO(name);
     CHECK_FALSE(entry["summary"].get<std::string>().empty());
-    const std::string format = name == "trained" ? "ttq" : name == "nupes" ? "power4" : name == "billm" ? "binary:g10" : "int4";
+    const std::string format = name == "trained" ? "ttq"
+                               : name == "nupes" ? "power4"
+                               : name == "billm" ? "binary:g10"
+                                                 : "int4";
     CHECK(quantize.json(format + "+" + name)["choice"] == (name == "nearest" ? format : format + "+" + name));
   }
 }

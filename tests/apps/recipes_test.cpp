@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "tests/apps/program.hpp"
 #include "tests/catch.hpp"
@@ -246,6 +247,55 @@ TEST_CASE("a final pass whose numbers break a constraint is not kept, and the se
   CHECK_THAT(limited(bytes), Contains("final pass bias: its numbers break weight_bytes <= " + std::to_string(bytes)));
   // Room for the numbers by channel alone.
   CHECK_THAT(limited(bytes + 8192), Contains("final pass bias: kl on selection "));
+}
+
+TEST_CASE("a final pass is shown beside what it was compared with") {
+  const Search search("compared", recipes("[{method: uniform}]", "[int3+gptq]") +
+                                      "finish: [asymmetric, sequential, bias]\n");
+  const auto outcome = search("run");
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  std::istringstream lines(outcome.err);
+  std::string least;  // "0.01 before" or "0.01 after asymmetric": the best of the passes above
+  int passes = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::string start = "final pass ", metric = ": kl on selection ";
+    const auto at = line.find(metric);
+    if (!line.starts_with(start) || at == std::string::npos) continue;
+    const auto open = line.find(" (", at), close = line.find(')', open);
+    REQUIRE(close != std::string::npos);
+    const auto compared = line.substr(open + 2, close - open - 2);
+    if (least.empty()) CHECK_THAT(compared, Catch::EndsWith(" before"));
+    else CHECK(compared == least);
+    const auto value = line.substr(at + metric.size(), open - at - metric.size());
+    const bool kept = line.find("not kept") == std::string::npos;
+    CHECK(kept == (std::stod(value) < std::stod(compared)));
+    least = kept ? value + " after " + line.substr(start.size(), at - start.size()) : compared;
+    ++passes;
+  }
+  CHECK(passes == 3);
+}
+
+TEST_CASE("the message on --finish names what was given and what is allowed") {
+  const Search search("option", recipes("[{method: uniform}]"));
+  for (const std::string how : {"--uniform w4a8", "--each"}) {
+    const auto outcome = run("evaluate " + search.exp + ' ' + how + " --finish asymmetric,sequential");
+    CHECK(outcome.status == 2);
+    CHECK_THAT(outcome.err,
+               Contains("--finish 'asymmetric,sequential': may have one of sequential and asymmetric, and once"));
+  }
+}
+
+TEST_CASE("evaluate says what is left out of the choices that it evaluates, and of no others") {
+  const Search analytic("alone",
+                        recipes("[{method: uniform}]", "[int8, int4+bias:analytic, int3+gptq+bias:analytic]"));
+  const auto one = run("evaluate " + analytic.exp + " --json --uniform int4+bias:analytic/int8");
+  INFO(one.err);
+  CHECK_THAT(one.err, Contains("int4+bias:analytic") && !Contains("int3+gptq"));
+  const auto none = run("evaluate " + analytic.exp + " --json --uniform int8/int8");
+  INFO(none.err);
+  CHECK(none.status == 0);
+  CHECK_THAT(none.err, !Contains("bias:analytic"));
 }
 
 TEST_CASE("final passes are read strictly") {

@@ -234,7 +234,17 @@ TEST_CASE("files that are no plan are refused with what is wrong") {
     std::ofstream(file) << text;
     CHECK_THROWS_WITH(read_plan(file), Catch::Contains(message));
   };
-  check("{", "is not valid JSON");
+  check("{\n", "bad.json:2: is not valid JSON: it ends too early");
+  for (const std::string number : {"NaN", "nan", "Infinity", "-Infinity", "-inf"})
+    check("{\"a\": 1,\n \"b\": [" + number + "]}",
+          "bad.json:2: is not valid JSON: '" + number + "' stands there; JSON has neither NaN nor Infinity");
+  check("{\"a\": 1,\n\n\"b\": [1e999]}", "bad.json:3: is not valid JSON: the number '1e999' is too large");
+  check("{\"a\": yes}", "bad.json:1: is not valid JSON: 'yes' cannot stand there");
+  check("{\"a\": 1]", "bad.json:1: is not valid JSON: ']' cannot stand there");
+  check("{\"a\": \"\xff\"}", "bad.json:1: is not valid JSON: byte 8 of the file cannot stand there");
+  const std::string head = "{\"format\": \"bitplan-plan\", \"version\": 1, ";
+  check(head + "\"finish\": [\"sequential\", \"asymmetric\"]}",
+        "bad.json: finish: [\"sequential\",\"asymmetric\"]: one of sequential and asymmetric, and once");
   check("[]", "is not a plan");
   check("{\"format\": \"bitplan-plan\", \"version\": 2}", "version must be 1");
   check("{\"format\": \"bitplan-plan\", \"version\": 1}", "'model' is missing");

@@ -98,6 +98,22 @@ TEST_CASE("tiny and huge values keep a finite grid") {
   }
 }
 
+TEST_CASE("hqq leaves values too small for a scale no worse than zeros") {
+  for (const float unit : {1e-45F, 1e-41F, 1e-38F})
+    for (const auto scale : kScales) {
+      std::vector<float> values;
+      for (int i = 0; i < 64; ++i) values.push_back(static_cast<float>((i * 37) % 23 - 15) * unit);
+      const HqqResult out = hqq(values, part_bounds(1, 64, 8), 15, {.scale = scale});
+      double error = 0, energy = 0;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const double value = static_cast<double>(out.scales[i / 8] * (out.codes[i] - out.zero_points[i / 8]));
+        error += std::pow(value - static_cast<double>(values[i]), 2);
+        energy += std::pow(static_cast<double>(values[i]), 2);
+      }
+      CHECK(error <= energy);
+    }
+}
+
 TEST_CASE("hqq names the value that is not finite") {
   for (const float bad : {NAN, INFINITY}) {
     std::vector<float> values(8, 1.0F);

@@ -267,6 +267,47 @@ TEST_CASE("a tie that joins nothing is an error at its place") {
   CHECK_THROWS_WITH(Built(kBoth + "ties: [conv0]\n"), Contains("ties[0]: must be a list"));
 }
 
+TEST_CASE("a setting that no choice takes is an error with the formats that would take it") {
+  const auto fails = [](const std::string& text, const std::string& message) {
+    CHECK_THROWS_WITH(spec_of(text), Contains(message));
+  };
+  const std::string integers = "int1, int2, int3, int4, int5, int6, int7, int8";
+  const std::string own = ": it is for choices that do not say their own, of ";
+  fails("weights: {choices: [mxfp4, nf4, float], rounding: adaround}\n",
+        "exp.yaml:1:51: weights.rounding: has no effect on mxfp4, nf4" + own + integers);
+  fails("weights: {choices: [int4+gptq], rounding: adaround}\n", "weights.rounding: has no effect on int4+gptq");
+  fails("weights: {choices: [{format: int4, range: absmax}, nf4], range: mse}\n",
+        "weights.range: has no effect on {format: int4, range: absmax}, nf4" + own + integers + ", int16");
+  fails("weights: {choices: [int4], rounding: hqq, range: mse}\n",
+        "weights.range: has no effect on int4" + own + "int16");
+  fails("weights: {choices: [int4+percentile99], range: percentile, percentile: 98}\n",
+        "weights.range: has no effect on int4+percentile99");
+  fails("weights: {choices: [int4+percentile99, nf4], percentile: 98}\n", "weights.percentile: has no effect on ");
+  fails("weights: {choices: [mxfp4, int1, int16], symmetric: true}\n",
+        "weights.symmetric: has no effect on mxfp4, int1, int16" + own + "int2, int3, int4, int5, int6, int7, int8");
+  fails("weights: {choices: [int4+affine, nf4], symmetric: true, narrow: true, range: mse}\n",
+        "weights.symmetric: has no effect on int4+affine, nf4");
+  fails("weights: {choices: [nf4, int16], refit: true}\n",
+        "weights.refit: has no effect on nf4, int16" + own + integers);
+  fails("weights: {choices: [nf4+bias], compensation: analytic}\n", "weights.compensation: has no effect on nf4+bias");
+  fails("activations: {choices: [int8+affine], symmetric: true}\n",
+        "activations.symmetric: has no effect on int8+affine" + own);
+}
+
+TEST_CASE("a setting that a rule's choice takes, or that asks for nothing, is no error") {
+  CHECK_NOTHROW(spec_of("weights: {choices: [nf4], rounding: adaround}\nrules: [{match: a, weights: [int4]}]\n"));
+  CHECK_NOTHROW(spec_of("activations: {choices: [int8+affine], symmetric: true}\n"
+                        "rules: [{match: a, activations: [int4]}]\n"));
+  CHECK_NOTHROW(
+      spec_of("weights: {choices: [nf4], rounding: nearest, refit: false, narrow: false, compensation: none}\n"));
+  CHECK_NOTHROW(spec_of("weights: {choices: [float], range: mse, rounding: adaround, symmetric: false}\n"));
+  CHECK_NOTHROW(
+      spec_of("weights: {choices: [int4, nf4], range: absmax, symmetric: true, narrow: true, refit: true}\n"));
+  CHECK_NOTHROW(spec_of("weights: {choices: [nf4], rounding: gptq, compensation: bias}\n"));
+  // A choice that could not be read under another value takes the setting, too.
+  CHECK_NOTHROW(spec_of("weights: {choices: [int4+narrow], symmetric: true}\n"));
+}
+
 TEST_CASE("the space is read strictly, each error at its place") {
   const auto fails = [](const std::string& text, const std::string& message) {
     CHECK_THROWS_WITH(spec_of(text), Contains(message));
@@ -277,7 +318,11 @@ TEST_CASE("the space is read strictly, each error at its place") {
   fails("weights: {}\n", "weights: the key 'choices' is missing");
   fails("weights: {choices: []}\n", "exp.yaml:1:20: weights.choices: must name at least one choice");
   fails("weights: {choices: [int4, int8, int4]}\n",
-        "exp.yaml:1:33: weights.choices[2]: 'int4+tuned' stands here for the second time");
+        "exp.yaml:1:33: weights.choices[2]: 'int4' stands here for the second time");
+  fails("weights: {choices: [int4, int8, {format: int4, tuned: true}]}\n",
+        "weights.choices[2]: '{format: int4, tuned: true}' is the same choice as 'int4' before it: both are int4+tuned");
+  fails("weights: {choices: [int8], range: mse}\nrules: [{match: conv0, weights: [int4, int4+mse]}]\n",
+        "rules[0].weights[1]: 'int4+mse' is the same choice as 'int4' before it: both are int4");
   fails("weights: {choices: [int4, int9]}\n", "exp.yaml:1:27: weights.choices[1]: 'int9' is not a choice; known: ");
   fails("weights: {choices: int4}\n", "weights.choices: must be a list");
   fails("weights: {choices: [int4], rounding: adarond}\n", "weights.rounding: 'adarond' is not a rounding; known: nearest, ");
