@@ -97,7 +97,12 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
   status.started = utc_now();
   status.ranks = ranks;
   status.pid = static_cast<int>(::getpid());
-  Progress progress(prepared.directory, status, planned_trials(study), options.quiet);
+  std::optional<Progress> progress;
+  const auto begin = [&] { progress.emplace(prepared.directory, status, planned_trials(study), options.quiet); };
+  const auto finish = [&](RunState state, const std::string& reason) {
+    if (progress) progress->finish(state, reason);
+  };
+  if (!options.resume) begin();
   try {
     const auto evaluator = study.make_evaluator(prepared.directory / "weights");
     for (const auto& note : evaluator->notes()) log_info(note);
@@ -106,6 +111,7 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
     RunStore store = open_run(prepared.directory, study, identity,
                               options.resume ? RunStore::Mode::resume : RunStore::Mode::fresh);
     remember_parts(store, identity);
+    if (!progress) begin();  // a resume that is refused leaves the status of the run as it was
     if (options.resume) write_experiment(prepared.directory, options.experiment, study);
     if (options.resume && !store.resumed()) log_info(prepared.directory.string() + ": nothing to resume, a new run begins");
     if (store.resumed())
@@ -113,18 +119,18 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
         log_info(std::to_string(again) + " candidates that took too long are measured again");
     if (store.resumed()) log_info("resuming " + prepared.directory.string() + ": " + std::to_string(store.counts().units) + " measurements are there");
     Coordinator coordinator(mail, store, cluster, unit_measure(evaluator), [&](Role role) { return evaluator->chunks(role); });
-    const auto result = run_study(study, *evaluator, coordinator, store, progress, prepared.directory,
+    const auto result = run_study(study, *evaluator, coordinator, store, *progress, prepared.directory,
                                   provenance(options, study, ranks, cluster.threads));
-    progress.finish(RunState::done, "");
+    finish(RunState::done, "");
     done(result);
   } catch (const Interrupted& e) {
-    progress.finish(RunState::interrupted, e.what());
+    finish(RunState::interrupted, e.what());
     throw;
   } catch (const InfeasibleError& e) {
-    progress.finish(RunState::infeasible, e.what());
+    finish(RunState::infeasible, e.what());
     throw;
   } catch (const std::exception& e) {
-    progress.finish(RunState::failed, e.what());
+    finish(RunState::failed, e.what());
     throw;
   }
 }
