@@ -9,27 +9,40 @@
 namespace bitplan {
 namespace {
 
-/// A setting: whether its value asks for something, and how to give it another value.
+/// A setting: whether its value asks for something, whether a choice has the value, and how to give it another one.
 struct Setting {
   const char* key;
   bool (*asks)(const ChoiceDefaults&);
+  bool (*has)(const Choice&, const ChoiceDefaults&);
   void (*change)(ChoiceDefaults&);
 };
 
 bool always(const ChoiceDefaults&) { return true; }
 
 constexpr std::array kSettings{
-    Setting{"range", always,
+    Setting{"range", always, [](const Choice& c, const ChoiceDefaults& d) { return c.range == d.range; },
             [](ChoiceDefaults& d) {
               d.range = d.range == RangeMethod::absmax ? RangeMethod::minmax : RangeMethod::absmax;
             }},
-    Setting{"percentile", always, [](ChoiceDefaults& d) { d.percentile += d.percentile > 75 ? -1 : 1; }},
-    Setting{"symmetric", always, [](ChoiceDefaults& d) { d.symmetric = !d.symmetric; }},
-    Setting{"narrow", [](const ChoiceDefaults& d) { return d.narrow; }, [](ChoiceDefaults& d) { d.narrow = false; }},
+    Setting{"percentile", always,
+            [](const Choice& c, const ChoiceDefaults& d) {
+              return c.range == RangeMethod::percentile && c.percentile == d.percentile;
+            },
+            [](ChoiceDefaults& d) { d.percentile += d.percentile > 75 ? -1 : 1; }},
+    Setting{"symmetric", always,
+            [](const Choice& c, const ChoiceDefaults& d) { return c.is_integer() && c.symmetric == d.symmetric; },
+            [](ChoiceDefaults& d) { d.symmetric = !d.symmetric; }},
+    Setting{"narrow", [](const ChoiceDefaults& d) { return d.narrow; },
+            [](const Choice& c, const ChoiceDefaults& d) { return c.narrow == d.narrow; },
+            [](ChoiceDefaults& d) { d.narrow = false; }},
     Setting{"rounding", [](const ChoiceDefaults& d) { return d.rounding != ChoiceDefaults().rounding; },
+            [](const Choice& c, const ChoiceDefaults& d) { return c.rounding == d.rounding; },
             [](ChoiceDefaults& d) { d.rounding = ChoiceDefaults().rounding; }},
-    Setting{"refit", [](const ChoiceDefaults& d) { return d.refit; }, [](ChoiceDefaults& d) { d.refit = false; }},
+    Setting{"refit", [](const ChoiceDefaults& d) { return d.refit; },
+            [](const Choice& c, const ChoiceDefaults& d) { return c.refit == d.refit; },
+            [](ChoiceDefaults& d) { d.refit = false; }},
     Setting{"compensation", [](const ChoiceDefaults& d) { return d.bias != BiasCorrection::none; },
+            [](const Choice& c, const ChoiceDefaults& d) { return c.bias == d.bias; },
             [](ChoiceDefaults& d) { d.bias = BiasCorrection::none; }},
 };
 
@@ -75,8 +88,10 @@ void check(const Setting& setting, const Side& side) {
     if (takes(setting, side.defaults,
               [&](const ChoiceDefaults& defaults) { return read_choice(item, defaults, side.of_kind); }))
       return;
-    if (!read_choice(item, side.defaults, side.of_kind).is_float)
-      names.append(names.empty() ? "" : ", ").append(inline_text(item));
+    const Choice choice = read_choice(item, side.defaults, side.of_kind);
+    if (choice.is_float) continue;
+    if (setting.has(choice, side.defaults)) return;
+    names.append(names.empty() ? "" : ", ").append(inline_text(item));
   }
   if (names.empty()) return;
   const std::string known = formats_that_take(setting, side);
