@@ -53,6 +53,17 @@ std::array<double, 2> split_means(std::vector<double> magnitudes) {
   return best;
 }
 
+BlockLevels levels_of(const std::array<float, kScales>& scales, bool split) {
+  BlockLevels out{scales, {}, {}};
+  for (const float one : {-scales[0], scales[0]})
+    for (const float two : {-scales[1], scales[1]}) out.salient.push_back(one + two);
+  out.rest = {-scales[2], scales[2]};
+  if (split) out.rest.insert(out.rest.end(), {-scales[3], scales[3]});
+  std::sort(out.salient.begin(), out.salient.end());
+  std::sort(out.rest.begin(), out.rest.end());
+  return out;
+}
+
 BlockLevels fit_block(std::span<const float> values, const std::vector<bool>& salient, bool split) {
   std::vector<double> first, rest, second;
   for (std::size_t c = 0; c < values.size(); ++c)
@@ -61,15 +72,8 @@ BlockLevels fit_block(std::span<const float> values, const std::vector<bool>& sa
   for (const double magnitude : first) second.push_back(std::abs(magnitude - a1));
   const double a2 = mean_of(second);
   const std::array<double, 2> b = split ? split_means(rest) : std::array<double, 2>{mean_of(rest), 0};
-  BlockLevels out{
-      {static_cast<float>(a1), static_cast<float>(a2), static_cast<float>(b[0]), static_cast<float>(b[1])}, {}, {}};
-  for (const float one : {-out.scales[0], out.scales[0]})
-    for (const float two : {-out.scales[1], out.scales[1]}) out.salient.push_back(one + two);
-  out.rest = {-out.scales[2], out.scales[2]};
-  if (split) out.rest.insert(out.rest.end(), {-out.scales[3], out.scales[3]});
-  std::sort(out.salient.begin(), out.salient.end());
-  std::sort(out.rest.begin(), out.rest.end());
-  return out;
+  return levels_of({static_cast<float>(a1), static_cast<float>(a2), static_cast<float>(b[0]), static_cast<float>(b[1])},
+                   split);
 }
 
 /// A group's rows on their way.
@@ -136,8 +140,30 @@ void run(Sweep& sweep) {
   }
 }
 
-/// Rows that would be worse than without passing errors on become so.
-void accept(Sweep& sweep) {
+/// Takes the rows of `other` that have a smaller output error, and that are finite where errors have grown beyond all
+/// floats.
+void take_better(Sweep& sweep, const Sweep& other, const LayerLoss& loss) {
+  const std::int64_t k = sweep.problem.columns, scales = sweep.blocks() * kScales;
+  std::vector<float> finite = sweep.values;
+  std::vector<bool> broken(static_cast<std::size_t>(sweep.problem.rows));
+  for (std::int64_t r = 0; r < sweep.problem.rows; ++r) {
+    const auto row = std::span(finite).subspan(static_cast<std::size_t>(r * k), static_cast<std::size_t>(k));
+    if (std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); })) continue;
+    broken[static_cast<std::size_t>(r)] = true;
+    std::copy_n(other.values.begin() + r * k, k, row.begin());
+  }
+  const auto before = loss.of_rows(finite), after = loss.of_rows(other.values);
+  for (std::int64_t r = 0; r < sweep.problem.rows; ++r) {
+    const auto row = static_cast<std::size_t>(r);
+    if (!broken[row] && before[row] <= after[row]) continue;
+    std::copy_n(other.values.begin() + r * k, k, sweep.values.begin() + r * k);
+    std::copy_n(other.codes.begin() + r * k, k, sweep.codes.begin() + r * k);
+    std::copy_n(other.scales.begin() + r * scales, scales, sweep.scales.begin() + r * scales);
+  }
+}
+
+/// The same columns without passing errors on.
+Sweep without_feedback(const Sweep& sweep) {
   const std::int64_t k = sweep.problem.columns, block = sweep.settings.block, blocks = sweep.blocks();
   Sweep plain{sweep.problem, sweep.settings, {}, {}, sweep.values, sweep.codes, sweep.scales, sweep.salient};
   plain.weights.assign(sweep.problem.weights.begin(), sweep.problem.weights.end());
@@ -146,21 +172,31 @@ void accept(Sweep& sweep) {
       round_row(plain, b * block, std::min(k, (b + 1) * block), false, plain.weights.data() + r * k,
                 plain.values.data() + r * k, plain.codes.data() + r * k,
                 plain.scales.data() + (r * blocks + b) * kScales);
-  const LayerLoss loss(sweep.problem);
-  // A row whose errors have grown beyond all floats is no better than any other.
-  for (std::int64_t r = 0; r < sweep.problem.rows; ++r) {
-    const auto values = std::span(sweep.values).subspan(static_cast<std::size_t>(r * k), static_cast<std::size_t>(k));
-    if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
-      std::copy_n(plain.values.begin() + r * k, k, values.begin());
-  }
-  const auto before = loss.of_rows(plain.values), after = loss.of_rows(sweep.values);
-  for (std::int64_t r = 0; r < sweep.problem.rows; ++r) {
-    if (after[static_cast<std::size_t>(r)] < before[static_cast<std::size_t>(r)]) continue;
-    std::copy_n(plain.values.begin() + r * k, k, sweep.values.begin() + r * k);
-    std::copy_n(plain.codes.begin() + r * k, k, sweep.codes.begin() + r * k);
-    std::copy_n(plain.scales.begin() + r * blocks * kScales, blocks * kScales,
-                sweep.scales.begin() + r * blocks * kScales);
-  }
+  return plain;
+}
+
+/// Values +-a of one bit as BiLLM's: a2 = 0, a1 = b1 = b2 = a.
+Sweep of_one_bit(const Sweep& sweep, std::vector<float> values) {
+  const std::int64_t k = sweep.problem.columns, block = sweep.settings.block, blocks = sweep.blocks();
+  Sweep out{sweep.problem, sweep.settings, {}, {}, std::move(values), sweep.codes, sweep.scales, sweep.salient};
+  for (std::int64_t r = 0; r < sweep.problem.rows; ++r)
+    for (std::int64_t c = 0; c < k; ++c) {
+      const auto at = static_cast<std::size_t>(r * k + c);
+      const float a = std::abs(out.values[at]);
+      const BlockLevels levels = levels_of({a, 0, a, sweep.settings.split ? a : 0}, sweep.settings.split);
+      out.codes[at] = BlockLevels::nearest(sweep.salient[static_cast<std::size_t>(c)] ? levels.salient : levels.rest,
+                                           out.values[at]);
+      std::ranges::copy(levels.scales, out.scales.begin() + (r * blocks + c / block) * kScales);
+    }
+  return out;
+}
+
+std::vector<float> rows_of(const WeightView& view, std::span<const float> tensor, std::int64_t first,
+                           std::int64_t rows) {
+  std::vector<float> out;
+  for (std::int64_t r = first; r < first + rows; ++r)
+    for (std::int64_t c = 0; c < view.per_channel(); ++c) out.push_back(tensor[element_at(view, r, c)]);
+  return out;
 }
 
 }  // namespace
@@ -179,7 +215,8 @@ std::int64_t billm_stored_bits(const WeightView& view, std::int64_t groups, cons
 }
 
 BillmWeight quantize_billm(std::span<const float> weights, const WeightView& view, const LayerMoments& moments,
-                           const BillmSettings& settings) {
+                           const BillmSettings& settings, std::span<const float> one_bit) {
+  assert(one_bit.empty() || one_bit.size() == weights.size());
   assert(settings.block > 0 && settings.salient >= 0 && settings.salient <= 1);
   range_of(weights);  // names the first value that is not finite by its place in the tensor
   BillmWeight out;
@@ -199,7 +236,9 @@ BillmWeight quantize_billm(std::span<const float> weights, const WeightView& vie
     sweep.scales.resize(static_cast<std::size_t>(problem.rows * sweep.blocks() * kScales));
     sweep.salient.resize(width);
     run(sweep);
-    accept(sweep);
+    const LayerLoss loss(problem);
+    take_better(sweep, without_feedback(sweep), loss);
+    if (!one_bit.empty()) take_better(sweep, of_one_bit(sweep, rows_of(view, one_bit, first, problem.rows)), loss);
     for (std::size_t r = 0; r < static_cast<std::size_t>(problem.rows); ++r)
       put_row(view, first + static_cast<std::int64_t>(r), std::span(sweep.values).subspan(r * width, width),
               std::span(sweep.codes).subspan(r * width, width), out.weight);

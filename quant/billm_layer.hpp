@@ -36,11 +36,13 @@ struct BillmWeight {
   std::vector<std::int32_t> salient;  ///< group * columns + column, ascending
 };
 
-/// No row has a larger L than the same levels without passing errors on. rows * columns^2 multiply-adds. Throws
+/// No row has a larger L than the same levels without passing errors on, nor than `one_bit` where that is given: values
+/// +-a in the weight's order, a the same in a row and block (BWN's), which a1 = b1 = b2 = a and a2 = 0 make, too. rows *
+/// columns^2 multiply-adds. Throws
 /// InputError on NaN or infinite weights and moments, for moments that no damping makes positive definite, and when L
 /// overflows.
 BillmWeight quantize_billm(std::span<const float> weights, const WeightView& view, const LayerMoments& moments,
-                           const BillmSettings& settings = {});
+                           const BillmSettings& settings = {}, std::span<const float> one_bit = {});
 
 /// 1 bit a weight, 1 more in salient columns and, with split, in the others; 1 bit a column that says which are salient
 /// (by group of a grouped convolution); scales of 32 bits by row and block.

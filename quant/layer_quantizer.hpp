@@ -28,8 +28,8 @@ namespace bitplan {
 /// Steps 3 to 7 are accepted by the layer's output error L on the calibration data (rounding_problem.hpp, the true G),
 /// awq by the whole layer, as is each step where rows share a scale, the others row by row (output_judge.hpp): no step
 /// leaves what it is accepted by with a larger error than before it. Where there are moments weighted by tokens
-/// (token_weights.hpp), 6 and 7 work on these and a row is taken where neither error is larger. hqq looks at no data,
-/// and the codes of billm are not those of step 2: neither is accepted by L.
+/// (token_weights.hpp), 6 and 7 work on these and a row is taken where neither error is larger. hqq looks at no data
+/// and is not accepted by L; billm, whose codes are not those of step 2, accepts its rows by itself, without the bias.
 ///
 /// With an empirical bias L is the error with the bias of these values, and integers are rounded and refitted on
 /// moments about the means, which is what a bias leaves. The steps are done without it, too, and rows that would be

@@ -53,13 +53,14 @@ BillmSettings billm_settings(const Choice& choice) {
 }
 
 QuantizedWeight billm(std::span<const float> weights, const WeightView& view, const Choice& choice,
-                      const LayerMoments& moments, std::span<const float>, double share, int threads,
+                      const LayerMoments& moments, std::span<const float> importance, double share, int threads,
                       const std::atomic<bool>* stop) {
   BillmSettings settings = billm_settings(choice);
   settings.damping = std::max(share, settings.damping);
   settings.threads = threads;
   settings.stop = stop;
-  BillmWeight made = quantize_billm(weights, view, moments, settings);
+  const std::vector<float> one_bit = quantize_weight(weights, view, choice, importance).values;
+  BillmWeight made = quantize_billm(weights, view, moments, settings, one_bit);
   made.weight.salient = std::move(made.salient);
   return std::move(made.weight);
 }

@@ -11,7 +11,7 @@ namespace bitplan {
 
 /// A way to choose codes (and sometimes levels) for formats other than integers; roundings.hpp has those of integers.
 /// All need second moments of the layer's inputs, and none leaves a row with a larger output error than nearest
-/// rounding (billm: than its own levels without passing errors on).
+/// rounding.
 struct LevelRounding {
   std::string_view name, summary;
   bool (*takes)(const FormatEntry& format);

@@ -134,3 +134,21 @@ TEST_CASE("where inputs hardly move beside their means a step beside a bias is t
   }
   CHECK(gains > steps / 10);
 }
+
+TEST_CASE("billm leaves no larger output error than binary, in all widths of its blocks") {
+  int kept = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed)
+    for (const std::string format : {"binary", "binary:g5", "binary:tensor"}) {
+      const SampleLayer layer("Gemm", {1, 4, 3 + static_cast<std::int64_t>(seed % 17), 1}, 5, seed);
+      CAPTURE(seed, format);
+      const QuantizedWeight one_bit = layer.as(format), billm = layer.as(format + "+billm");
+      CHECK(layer.error(billm.values) <= layer.error(one_bit.values) * (1 + 1e-5));
+      for (std::size_t r = 0; r < 4; ++r) {
+        const auto k = billm.values.size() / 4;
+        kept += std::equal(one_bit.values.begin() + static_cast<std::ptrdiff_t>(r * k),
+                           one_bit.values.begin() + static_cast<std::ptrdiff_t>((r + 1) * k),
+                           billm.values.begin() + static_cast<std::ptrdiff_t>(r * k));
+      }
+    }
+  CHECK(kept > 0);
+}
