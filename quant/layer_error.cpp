@@ -66,6 +66,7 @@ double output_error(const LayerWeight& weight, std::span<const float> values, bo
     RoundingProblem problem{
         static_cast<std::int64_t>(size / columns), moments.columns, w, {}, moments.gram[g], {}, weight.threads};
     if (!moments.cross.empty()) problem.cross = moments.cross[g];
+    problem.first_row = static_cast<std::int64_t>(g) * problem.rows;
     sum += LayerLoss(problem).of(q);
   }
   if (!with_bias) return sum;

@@ -73,7 +73,8 @@ std::vector<double> LayerLoss::of_rows(std::span<const float> values) const {
   });
   for (std::size_t r = 0; r < out.size(); ++r)
     if (!std::isfinite(out[r]))
-      throw InputError("the output error of channel " + std::to_string(r) +
+      throw InputError("the output error of channel " +
+                       std::to_string(problem_.first_row + static_cast<std::int64_t>(r)) +
                        " overflows: its weights, or the layer's inputs, are too large for float32");
   return out;
 }

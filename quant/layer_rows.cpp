@@ -40,6 +40,7 @@ std::span<const float> LayerRows::of_group(const std::vector<float>& all, std::i
 
 RoundingProblem LayerRows::problem(std::int64_t group) const {
   RoundingProblem problem{rows, columns, of_group(weights, group), {}, {}, {}, threads, stop};
+  problem.first_row = group * rows;
   if (moments == nullptr) return problem;
   const auto g = static_cast<std::size_t>(group);
   problem.gram = moments->gram[g];

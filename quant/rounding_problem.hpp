@@ -54,6 +54,7 @@ struct RoundingProblem {
   std::span<const float> cross;             ///< C [columns, columns]; empty when inputs are the float network's
   int threads = 0;                          ///< results do not depend on it
   const std::atomic<bool>* stop = nullptr;  ///< when it becomes true, learned roundings and GPTQ throw Interrupted
+  std::int64_t first_row = 0;               ///< of the layer's, for messages
   FindPart find_part{};  ///< for roundings that move the weights on the way (gptq); empty: the grid stays
 };
 
