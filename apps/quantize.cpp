@@ -10,6 +10,7 @@
 #include "apps/out_folder.hpp"
 #include "apps/table.hpp"
 #include "core/error.hpp"
+#include "core/log.hpp"
 #include "core/npy.hpp"
 #include "quant/layer_quantizer.hpp"
 #include "quant/value_range.hpp"
@@ -72,7 +73,8 @@ Json write_arrays(const std::filesystem::path& folder, const Shape& shape, const
     files.push_back(file.string());
   };
   const auto write_flat = [&](const auto& values) { write(values, Shape{static_cast<std::int64_t>(values.size())}); };
-  remove_earlier_arrays(folder, kArrays);
+  if (const std::string removed = remove_earlier_arrays(folder, kArrays); !removed.empty())
+    log_info(folder.string() + ": " + removed + " of an earlier choice removed");
   try {
     write(quantized.values, shape);
     write(quantized.codes, shape);

@@ -50,10 +50,11 @@ std::string what_changed(const RunReader& run, const std::filesystem::path& reso
   std::optional<Yaml> was;
   try {
     was = Yaml::parse_file(resolved);
+    if (!was->is_map()) throw InputError(resolved.string() + " is not a map with keys");
+    if (const auto key = changed_key(*was, study.experiment.document)) return "experiment: " + *key;
   } catch (const InputError& error) {
     return std::string("experiment, model or data; which, resolved.yaml would say: ") + error.what();
   }
-  if (const auto key = changed_key(*was, study.experiment.document)) return "experiment: " + *key;
   return changed_part(run, identity) + "; no key of the experiment differs";
 }
 

@@ -23,13 +23,19 @@ std::string cpu_name() {
   return "unknown";
 }
 
-std::map<std::string, std::string> provenance(const SearchOptions& options, const Study& study, int ranks, int threads) {
+std::map<std::string, std::string> provenance(const SearchOptions& options, const Study& study, int ranks,
+                                              int threads) {
   std::string command;
   for (const auto& word : options.command) command += (command.empty() ? "" : " ") + word;
   const bool integers = study.experiment.run.arithmetic != Arithmetic::floating && integer_kernels();
-  return {{"version", BITPLAN_VERSION}, {"arithmetic", integers ? "integer" : "float"}, {"seed", std::to_string(study.experiment.seed)},
-          {"ranks", std::to_string(ranks)}, {"threads", std::to_string(threads)},
-          {"cpu", cpu_name()}, {"command", command}, {"started", utc_now()}};
+  return {{"version", BITPLAN_VERSION},
+          {"arithmetic", integers ? "integer" : "float"},
+          {"seed", std::to_string(study.experiment.seed)},
+          {"ranks", std::to_string(ranks)},
+          {"threads", std::to_string(threads)},
+          {"cpu", cpu_name()},
+          {"command", command},
+          {"started", utc_now()}};
 }
 
 int threads_of(const Study& study) {
@@ -47,7 +53,8 @@ struct Prepared {
   std::string greeting;
 };
 
-/// Reads, checks, prints what is reachable and makes the directory; all that can be wrong is said here, by rank 0 alone.
+/// Reads, checks, prints what is reachable and makes the directory; all that can be wrong is said here, by rank 0
+/// alone.
 Prepared prepare(const SearchOptions& options, int ranks) {
   Prepared prepared;
   auto experiment = Experiment::from(load_document(options.experiment, options.set));
@@ -65,7 +72,7 @@ Prepared prepare(const SearchOptions& options, int ranks) {
     status.state = RunState::infeasible;
     status.reason = e.what();
     status.started = status.updated = utc_now();
-    write_status(prepared.directory, status);
+    if (!std::filesystem::exists(prepared.directory / "run.db")) write_status(prepared.directory, status);
     throw;
   }
   return prepared;
@@ -108,17 +115,22 @@ void lead(const SearchOptions& options, const Prepared& prepared, Mailbox& mail,
     for (const auto& note : evaluator->notes()) log_info(note);
     const auto identity = RunIdentity::of(study, *evaluator);
     const auto cluster = cluster_options(study, identity);
-    RunStore store = open_run(prepared.directory, study, identity,
-                              options.resume ? RunStore::Mode::resume : RunStore::Mode::fresh);
+    RunStore store =
+        open_run(prepared.directory, study, identity, options.resume ? RunStore::Mode::resume : RunStore::Mode::fresh);
     remember_parts(store, identity);
     if (!progress) begin();  // a resume that is refused leaves the status of the run as it was
-    if (options.resume) write_experiment(prepared.directory, options.experiment, study);
-    if (options.resume && !store.resumed()) log_info(prepared.directory.string() + ": nothing to resume, a new run begins");
+    write_experiment(prepared.directory, options.experiment, study);  // again: another search may have been faster
+    if (options.resume && !store.resumed())
+      log_info(prepared.directory.string() + ": nothing to resume, a new run begins");
     if (store.resumed())
       if (const auto again = store.forget_failures("evaluation_timeout"); again > 0)
-        log_info(std::to_string(again) + " candidates that took too long are measured again");
-    if (store.resumed()) log_info("resuming " + prepared.directory.string() + ": " + std::to_string(store.counts().units) + " measurements are there");
-    Coordinator coordinator(mail, store, cluster, unit_measure(evaluator), [&](Role role) { return evaluator->chunks(role); });
+        log_info(std::to_string(again) + (again == 1 ? " candidate that took too long is measured again"
+                                                     : " candidates that took too long are measured again"));
+    if (store.resumed())
+      log_info("resuming " + prepared.directory.string() + ": " + std::to_string(store.counts().units) +
+               " measurements are there");
+    Coordinator coordinator(mail, store, cluster, unit_measure(evaluator),
+                            [&](Role role) { return evaluator->chunks(role); });
     const auto result = run_study(study, *evaluator, coordinator, store, *progress, prepared.directory,
                                   provenance(options, study, ranks, cluster.threads));
     finish(RunState::done, "");
@@ -169,8 +181,10 @@ int search_on_ranks(const SearchOptions& options, const std::function<void(const
   int status = 0;
   try {
     mail.talk_while([&] {
-      if (mpi.rank() == 0) lead(options, prepared, mail, mpi.size(), done);
-      else follow(options, document, mail);
+      if (mpi.rank() == 0)
+        lead(options, prepared, mail, mpi.size(), done);
+      else
+        follow(options, document, mail);
     });
   } catch (...) {
     status = mpi.rank() == 0 ? report_error(std::current_exception()) : exit_status(std::current_exception());

@@ -50,13 +50,13 @@ auto best_candidate(std::span<const float> part, std::span<const float> importan
 Affine scale_then_zero(std::span<const float> part, const Choice& choice) {
   Affine best = affine_from_range(0, 0, choice.bits, false, false);
   const Range range = range_of(part);
-  const float low = std::min(range.low, 0.0F), width = std::max(range.high, 0.0F) - low;
+  const double low = std::min(range.low, 0.0F), width = std::max(range.high, 0.0F) - low;
   const auto made = [&](double scale, double lowest) {
     Affine q = best;
-    const double least = std::numeric_limits<float>::min(), most = largest_scale(q.q_max);
-    q.scale = static_cast<float>(std::clamp(scale, least, most));
+    q.scale = static_cast<float>(std::max<double>(scale, std::numeric_limits<float>::min()));
     q.zero_point = static_cast<std::int32_t>(
         std::clamp<double>(std::nearbyint(-lowest / static_cast<double>(q.scale)), q.q_min, q.q_max));
+    q.scale = std::min(q.scale, largest_scale(std::max(q.zero_point - q.q_min, q.q_max - q.zero_point)));
     return q;
   };
   const auto take_best = [&](auto candidate) {
@@ -69,8 +69,8 @@ Affine scale_then_zero(std::span<const float> part, const Choice& choice) {
     best = found;
   };
   if (width > 0) {
-    take_best([&](int i) { return made(static_cast<double>(width) * (i + 1) / kGridSteps / best.q_max, low); });
-    take_best([&](int i) { return made(best.scale, static_cast<double>(low) * (kGridSteps - i) / kGridSteps); });
+    take_best([&](int i) { return made(width * (i + 1) / kGridSteps / best.q_max, low); });
+    take_best([&](int i) { return made(best.scale, low * (kGridSteps - i) / kGridSteps); });
   }
   return best;
 }

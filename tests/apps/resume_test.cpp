@@ -50,6 +50,7 @@ TEST_CASE("a refused resume names the first key that differs, its value and the 
            {"data.selection.samples=32", "data.selection.samples is 32, was 64"},
            {"'constraints=[{metric: average_code_bits, max: 5}]'", "constraints[0].max is 5, was 4"}})
     begun.refuses(" --set " + set, "experiment: " + message);
+  CHECK(begun.resume(" --set 'constraints=[{metric: average_code_bits, max: 0.5}]'").status == 4);
   // What was refused has not taken the place of what the run was begun with, nor of how it ended.
   CHECK_THAT(content(std::filesystem::path(begun.out) / "status.json"), Contains("\"state\": \"done\""));
   begun.refuses(" --set seed=8", "experiment: seed is 8, was 3");

@@ -72,6 +72,8 @@ TEST_CASE("affine grid: the best scale for the zero point of min w, then the bes
     for (int k = 1; k <= 20; ++k)
       CHECK(range_error(w, q, {}) <= error_of(q.scale, low * static_cast<float>(k) / 20) * (1 + 1e-6));
   }
+  const Affine huge = weight_quantizer(std::vector<float>{-3.3e38F, 1e38F, 3.3e38F}, weight_choice("int8+affine+grid"));
+  CHECK(huge.scale == Approx(6.6e38 / 255).epsilon(0.06));
   const Affine zeros = weight_quantizer(std::vector<float>(5), weight_choice("int3+affine+grid"));
   CHECK((zeros.scale == 1 && zeros.zero_point == 0));
 }
