@@ -86,7 +86,8 @@ class RunStore : public RunReader {
   std::vector<std::string> add_units(std::span<const Unit> units);
   std::vector<Unit> units(const Assignment& assignment, Role role) const;
 
-  /// A candidate that could not be measured. It stays failed when the run is resumed, so that the trace is the same, unless forget_failures is asked.
+  /// A candidate that could not be measured. It stays failed when the run is resumed, so that the trace is the same,
+  /// unless forget_failures is asked.
   void add_failure(const Assignment& assignment, Role role, const std::string& reason);
   std::optional<std::string> failure(const Assignment& assignment, Role role) const;
   /// Failures whose reason holds this text are forgotten, so that the candidates are measured again; how many.

@@ -10,6 +10,7 @@
 #include "quant/gptq.hpp"
 #include "quant/level_rows.hpp"
 #include "quant/value_range.hpp"
+#include "quant/weight_rows.hpp"
 
 namespace bitplan {
 namespace {
@@ -175,27 +176,23 @@ Sweep without_feedback(const Sweep& sweep) {
   return plain;
 }
 
-/// Values +-a of one bit as BiLLM's: a2 = 0, a1 = b1 = b2 = a.
-Sweep of_one_bit(const Sweep& sweep, std::vector<float> values) {
-  const std::int64_t k = sweep.problem.columns, block = sweep.settings.block, blocks = sweep.blocks();
-  Sweep out{sweep.problem, sweep.settings, {}, {}, std::move(values), sweep.codes, sweep.scales, sweep.salient};
+/// Values +-a of one bit as BiLLM's: a2 = 0, a1 = b1 = b2 = a, the same in a row and block.
+Sweep of_one_bit(const Sweep& sweep, std::span<const float> values) {
+  const std::int64_t k = sweep.problem.columns, block = sweep.settings.block;
+  Sweep out{sweep.problem, sweep.settings, {},           {}, {values.begin(), values.end()},
+            sweep.codes,   sweep.scales,   sweep.salient};
+  auto scales = out.scales.begin();
   for (std::int64_t r = 0; r < sweep.problem.rows; ++r)
-    for (std::int64_t c = 0; c < k; ++c) {
-      const auto at = static_cast<std::size_t>(r * k + c);
-      const float a = std::abs(out.values[at]);
+    for (std::int64_t begin = 0; begin < k; begin += block) {
+      const float a = std::abs(values[static_cast<std::size_t>(r * k + begin)]);
       const BlockLevels levels = levels_of({a, 0, a, sweep.settings.split ? a : 0}, sweep.settings.split);
-      out.codes[at] = BlockLevels::nearest(sweep.salient[static_cast<std::size_t>(c)] ? levels.salient : levels.rest,
-                                           out.values[at]);
-      std::ranges::copy(levels.scales, out.scales.begin() + (r * blocks + c / block) * kScales);
+      scales = std::ranges::copy(levels.scales, scales).out;
+      for (std::int64_t c = begin; c < std::min(k, begin + block); ++c) {
+        const auto at = static_cast<std::size_t>(r * k + c);
+        const auto& own = sweep.salient[static_cast<std::size_t>(c)] ? levels.salient : levels.rest;
+        out.codes[at] = BlockLevels::nearest(own, values[at]);
+      }
     }
-  return out;
-}
-
-std::vector<float> rows_of(const WeightView& view, std::span<const float> tensor, std::int64_t first,
-                           std::int64_t rows) {
-  std::vector<float> out;
-  for (std::int64_t r = first; r < first + rows; ++r)
-    for (std::int64_t c = 0; c < view.per_channel(); ++c) out.push_back(tensor[element_at(view, r, c)]);
   return out;
 }
 
@@ -225,6 +222,7 @@ BillmWeight quantize_billm(std::span<const float> weights, const WeightView& vie
   out.weight.values.resize(weights.size());
   out.weight.codes.resize(weights.size());
   const LevelRows rows = plain_rows(weights, view);
+  const std::vector<float> one_bit_rows = one_bit.empty() ? std::vector<float>() : to_rows(one_bit, view);
   for_each_group(rows, moments, settings.threads, settings.stop, [&](const RoundingProblem& problem, auto first) {
     const auto width = static_cast<std::size_t>(problem.columns);
     std::vector<std::int64_t> order(width);
@@ -238,7 +236,9 @@ BillmWeight quantize_billm(std::span<const float> weights, const WeightView& vie
     run(sweep);
     const LayerLoss loss(problem);
     take_better(sweep, without_feedback(sweep), loss);
-    if (!one_bit.empty()) take_better(sweep, of_one_bit(sweep, rows_of(view, one_bit, first, problem.rows)), loss);
+    const auto at = static_cast<std::size_t>(first) * width;
+    if (!one_bit.empty())
+      take_better(sweep, of_one_bit(sweep, std::span(one_bit_rows).subspan(at, sweep.values.size())), loss);
     for (std::size_t r = 0; r < static_cast<std::size_t>(problem.rows); ++r)
       put_row(view, first + static_cast<std::int64_t>(r), std::span(sweep.values).subspan(r * width, width),
               std::span(sweep.codes).subspan(r * width, width), out.weight);

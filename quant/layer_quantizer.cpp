@@ -29,12 +29,7 @@ float to_half(float x) {
 /// Appends what belongs to the rows of one group.
 void append(QuantizedWeight& all, const QuantizedWeight& part) {
   const auto add = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
-  add(all.codes, part.codes);
-  add(all.scales, part.scales);
-  add(all.zero_points, part.zero_points);
-  add(all.code_book, part.code_book);
-  add(all.offsets, part.offsets);
-  add(all.values, part.values);
+  visit_row_arrays(all, part, add);
   add(all.salient, part.salient);
 }
 

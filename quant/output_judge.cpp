@@ -7,22 +7,17 @@
 
 #include "quant/bias_correction.hpp"
 #include "quant/layer_loss.hpp"
+#include "quant/weight_rows.hpp"
 
 namespace bitplan {
 namespace {
 
 void copy_row(QuantizedWeight& to, const QuantizedWeight& from, std::size_t row, std::size_t rows) {
-  const auto copy = [&](auto& into, const auto& all) {
+  visit_row_arrays(to, from, [&](auto& into, const auto& all) {
     const std::size_t width = all.size() / rows;
     std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(row * width), width,
                 into.begin() + static_cast<std::ptrdiff_t>(row * width));
-  };
-  copy(to.values, from.values);
-  copy(to.codes, from.codes);
-  copy(to.scales, from.scales);
-  copy(to.zero_points, from.zero_points);
-  copy(to.offsets, from.offsets);
-  copy(to.code_book, from.code_book);
+  });
 }
 
 /// Rows of one can stand in the other: nothing that all rows share differs.

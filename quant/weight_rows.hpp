@@ -33,4 +33,15 @@ std::vector<T> from_rows(const std::vector<T>& rows, const WeightView& view) {
   return tensor;
 }
 
+/// Calls visit(array of `to`, array of `from`) for the arrays of a quantized weight that lie by row.
+template <class Visit>
+void visit_row_arrays(QuantizedWeight& to, const QuantizedWeight& from, const Visit& visit) {
+  visit(to.codes, from.codes);
+  visit(to.scales, from.scales);
+  visit(to.zero_points, from.zero_points);
+  visit(to.code_book, from.code_book);
+  visit(to.offsets, from.offsets);
+  visit(to.values, from.values);
+}
+
 }  // namespace bitplan
