@@ -3,8 +3,8 @@
 #include <span>
 
 // A kernel is one inline function of plain C++, compiled once for each instruction set: equal code without fused
-// multiply-adds, so equal results to the bit. BITPLAN_NO_OVERLAP before a loop: its input and output are the same array
-// or disjoint, so it may be vectorised.
+// multiply-adds, so equal results to the bit (quant/matmul.cpp has fused ones in all of them). BITPLAN_NO_OVERLAP
+// before a loop: its input and output are the same array or disjoint, so it may be vectorised.
 #if defined(__GNUC__) && !defined(__clang__)
 #define BITPLAN_NO_OVERLAP _Pragma("GCC ivdep")
 #else

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "quant/isa.hpp"
+
 namespace bitplan {
 
 /// Element (r, c) stands at data[r * row_stride + c * column_stride]: a transpose is the strides exchanged.
@@ -35,18 +37,20 @@ struct ProductRange {
   std::ptrdiff_t begin = 0, end = PTRDIFF_MAX, first = 0, last = PTRDIFF_MAX;
 };
 
-/// C += sign * A B for rows of A; C is row-major with c_stride.
+/// C += factor * A B for rows of A; C is row-major with c_stride.
 ///
-/// Each element of C gets sums of 256 products, added in the order of the inner index with a rounding after each
-/// operation (no fused multiply-add): its bits do not depend on the instruction set, nor on how rows are split over
-/// calls or threads. rows * inner * columns multiply-adds, at about half of the CPU's peak without fused operations.
+/// Each element of C gets sums of 256 products, added in the order of the inner index by fused multiply-adds: its bits
+/// do not depend on the instruction set, nor on how rows are split over calls or threads. rows * inner * columns
+/// multiply-adds; one core with AVX-512 runs 16 rows at 70 % of its peak in float while B is in its caches (512 x 512)
+/// and at 48 % beyond them (4096 x 4096, 64 rows 55 %). Without FMA (CPUs before 2013) the C library's is a hundred
+/// times slower.
 template <class T>
-void add_product(T sign, MatrixView<T> a, std::ptrdiff_t rows, const PackedMatrix<T>& b, T* c, std::ptrdiff_t c_stride,
-                 const ProductRange& range = {});
+void add_product(T factor, MatrixView<T> a, std::ptrdiff_t rows, const PackedMatrix<T>& b, T* c,
+                 std::ptrdiff_t c_stride, const ProductRange& range = {}, Isa isa = best_isa());
 
 /// The definition of add_product, one element at a time, in the same order of operations.
 template <class T>
-void add_product_ref(T sign, MatrixView<T> a, std::ptrdiff_t rows, MatrixView<T> b, std::ptrdiff_t inner,
+void add_product_ref(T factor, MatrixView<T> a, std::ptrdiff_t rows, MatrixView<T> b, std::ptrdiff_t inner,
                      std::ptrdiff_t columns, T* c, std::ptrdiff_t c_stride);
 
 extern template class PackedMatrix<float>;

@@ -30,10 +30,13 @@ void compare_with_definition(std::ptrdiff_t rows, std::ptrdiff_t inner, std::ptr
   for (const bool transposed : {false, true}) {
     const MatrixView<T> left = transposed ? MatrixView<T>{a.data(), 1, rows} : MatrixView<T>{a.data(), inner, 1};
     const MatrixView<T> right = transposed ? MatrixView<T>{b.data(), 1, inner} : MatrixView<T>{b.data(), columns, 1};
-    std::vector<T> fast(static_cast<std::size_t>(rows * columns), T{3}), slow = fast;
-    add_product(T{-1}, left, rows, PackedMatrix<T>(right, inner, columns), fast.data(), columns);
+    std::vector<T> slow(static_cast<std::size_t>(rows * columns), T{3});
     add_product_ref(T{-1}, left, rows, right, inner, columns, slow.data(), columns);
-    REQUIRE(fast == slow);
+    for (const Isa isa : usable_isas()) {
+      std::vector<T> fast(slow.size(), T{3});
+      add_product(T{-1}, left, rows, PackedMatrix<T>(right, inner, columns), fast.data(), columns, {}, isa);
+      REQUIRE(fast == slow);
+    }
   }
 }
 
@@ -59,8 +62,8 @@ TEST_CASE("a part of a product is that part of the whole") {
   const auto b = numbers<float>(static_cast<std::size_t>(inner * columns), 2);
   const PackedMatrix<float> packed({b.data(), columns, 1}, inner, columns);
   std::vector<float> part(static_cast<std::size_t>(rows * columns)), wanted = part;
-  add_product(1.0F, {a.data(), inner, 1}, rows, packed, part.data(), columns, {256, 520, 32, 64});
-  add_product_ref(1.0F, {a.data() + 256, inner, 1}, rows, {b.data() + 256 * columns + 32, columns, 1}, inner - 256, 32,
+  add_product(2.0F, {a.data(), inner, 1}, rows, packed, part.data(), columns, {256, 520, 32, 64});
+  add_product_ref(2.0F, {a.data() + 256, inner, 1}, rows, {b.data() + 256 * columns + 32, columns, 1}, inner - 256, 32,
                   wanted.data() + 32, columns);
   CHECK(part == wanted);
 }
