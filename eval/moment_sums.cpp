@@ -18,7 +18,7 @@ std::int64_t room_for(std::int64_t columns) {
   return std::max<std::int64_t>(1, kWaiting / columns / GramAccumulator::kRun) * GramAccumulator::kRun;
 }
 
-/// oneDNN's product: 1.6 times as fast as transposed_product, which uses no fused multiply-adds.
+/// oneDNN's product, in float: a third of the time of transposed_product, which sums in double.
 void fast_product(std::int64_t rows, std::int64_t stride, const float* left, std::int64_t m, const float* right,
                   std::int64_t n, float* out) {
   dnnl::error::wrap_c_api(dnnl_sgemm('T', 'N', m, n, rows, 1.0F, left, stride, right, stride, 0.0F, out, n),

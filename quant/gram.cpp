@@ -1,36 +1,30 @@
 #include "quant/gram.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <string>
 
 #include "core/error.hpp"
 #include "core/parallel.hpp"
+#include "quant/finite.hpp"
 #include "quant/matmul.hpp"
 
 namespace bitplan {
-namespace {
-
-bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000U) != 0x7f800000U; }
-
-/// Without an early exit, so that it vectorises.
-bool all_finite(std::span<const float> values) {
-  std::uint32_t bad = 0;
-  for (const float x : values) bad |= static_cast<std::uint32_t>(!is_finite(x));
-  return bad == 0;
-}
-
-}  // namespace
-
 void transposed_product(std::int64_t rows, std::int64_t stride, const float* left, std::int64_t m, const float* right,
                         std::int64_t n, float* out) {
   constexpr std::int64_t kPiece = 256;  // rows that the product sums up at once: more of them would only cost memory
-  std::fill_n(out, m * n, 0.0F);
+  std::vector<double> a(static_cast<std::size_t>(kPiece * m)), b(static_cast<std::size_t>(kPiece * n)),
+      sums(static_cast<std::size_t>(m * n));
+  const auto widen = [&](const float* from, std::int64_t first, std::int64_t count, std::int64_t width, double* to) {
+    for (std::int64_t r = first; r < first + count; ++r, to += width) std::copy_n(from + r * stride, width, to);
+  };
   for (std::int64_t first = 0; first < rows; first += kPiece) {
-    const PackedMatrix<float> packed({right + first * stride, stride, 1}, std::min(kPiece, rows - first), n);
-    add_product(1.0F, {left + first * stride, 1, stride}, m, packed, out, n);
+    const std::int64_t count = std::min(kPiece, rows - first);
+    widen(left, first, count, m, a.data());
+    widen(right, first, count, n, b.data());
+    add_product(1.0, {a.data(), 1, m}, m, PackedMatrix<double>({b.data(), n, 1}, count, n), sums.data(), n);
   }
+  std::copy(sums.begin(), sums.end(), out);
 }
 
 GramAccumulator::GramAccumulator(std::int64_t columns, bool with_cross, int threads, TransposedProduct product)
