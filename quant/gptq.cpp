@@ -74,10 +74,11 @@ std::vector<float> starting_weights(const Sweep& sweep, std::span<const float> d
   const std::int64_t k = sweep.columns(), rows = sweep.problem.rows;
   std::vector<float> start(sweep.problem.weights.size());
   const auto reorder = [&](std::span<const float> from, std::vector<float>& to) {
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (std::int64_t c = 0; c < k; ++c)
-        to[static_cast<std::size_t>(r * k + c)] =
-            from[static_cast<std::size_t>(r * k + sweep.order[static_cast<std::size_t>(c)])];
+    parallel_for(static_cast<std::size_t>(rows), sweep.problem.threads, [&](std::size_t r, int) {
+      const std::size_t at = r * static_cast<std::size_t>(k);
+      for (std::size_t c = 0; c < static_cast<std::size_t>(k); ++c)
+        to[at + c] = from[at + static_cast<std::size_t>(sweep.order[c])];
+    });
   };
   reorder(sweep.problem.weights, start);
   if (drift.empty()) return start;
@@ -167,21 +168,23 @@ RoundingGrid grid_of(const Sweep& sweep) {
 
 std::vector<float> gptq_factor(const RoundingProblem& problem, std::span<const std::int64_t> order, double damping) {
   const std::int64_t k = problem.columns;
-  std::vector<double> h(problem.gram.size());
+  const auto energy = [&](std::int64_t c) {
+    return static_cast<double>(problem.gram[static_cast<std::size_t>(c * (k + 1))]);
+  };
   double mean = 0;
-  for (std::int64_t r = 0; r < k; ++r) {
-    const float* row = problem.gram.data() + order[static_cast<std::size_t>(r)] * k;
-    for (std::int64_t c = 0; c < k; ++c)
-      h[static_cast<std::size_t>(r * k + c)] = static_cast<double>(row[order[static_cast<std::size_t>(c)]]);
-    mean += h[static_cast<std::size_t>(r * (k + 1))] / static_cast<double>(k);
-  }
-  for (std::int64_t c = 0; c < k; ++c)
-    if (double& diagonal = h[static_cast<std::size_t>(c * (k + 1))]; diagonal == 0) diagonal = mean > 0 ? mean : 1;
+  for (const std::int64_t c : order) mean += energy(c) / static_cast<double>(k);
   double added = 0;
   for (double strength = damping; strength <= 10; strength = strength > 0 ? 10 * strength : 0.01) {
-    for (std::int64_t c = 0; c < k; ++c) h[static_cast<std::size_t>(c * (k + 1))] += (strength - added) * mean;
+    std::vector<double> h(problem.gram.size());
+    parallel_for(static_cast<std::size_t>(k), problem.threads, [&](std::size_t r, int) {
+      const float* row = problem.gram.data() + order[r] * k;
+      double* to = h.data() + r * static_cast<std::size_t>(k);
+      for (std::int64_t c = 0; c < k; ++c) to[c] = static_cast<double>(row[order[static_cast<std::size_t>(c)]]);
+      if (to[r] == 0) to[r] = mean > 0 ? mean : 1;
+      to[r] += strength * mean;
+    });
     added = strength;
-    if (auto upper = inverse_cholesky_upper(h, k, problem.threads)) return std::move(*upper);
+    if (auto upper = inverse_cholesky_upper(std::move(h), k, problem.threads)) return std::move(*upper);
   }
   throw InputError("gptq: the second moments of the inputs are not positive definite, even with " +
                    std::to_string(added) + " times their mean diagonal added");

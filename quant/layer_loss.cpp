@@ -53,24 +53,35 @@ double LayerLoss::of_row(std::int64_t row, std::span<const float> values, std::s
 }
 
 std::vector<double> LayerLoss::of_rows(std::span<const float> values) const {
-  constexpr std::int64_t kBlock = 256;
+  constexpr std::int64_t kBlock = 256, kRows = 64;  // G comes from memory once for so many rows
   const std::int64_t k = problem_.columns;
   std::vector<double> out(static_cast<std::size_t>(problem_.rows));
-  for_rows_together(problem_, [&](std::int64_t first, std::int64_t rows) {
-    std::vector<float> error(static_cast<std::size_t>(rows * k)), own(error.size()), earlier(error.size());
-    const auto at = static_cast<std::size_t>(first * k);
-    for (std::size_t i = 0; i < error.size(); ++i) error[i] = values[at + i] - problem_.weights[at + i];
-    for (std::int64_t p = 0; p < k; p += kBlock) {  // e G e = sum of own e_p G_pp e_p + 2 e_p G_pq e_q, p before q
-      add_product(1.0F, {error.data(), k, 1}, rows, gram_, own.data(), k, {p, p + kBlock, p, std::min(k, p + kBlock)});
-      add_product(1.0F, {error.data(), k, 1}, rows, gram_, earlier.data(), k, {p, p + kBlock, p + kBlock, k});
+  const auto add_rows = [&](std::int64_t first, std::int64_t rows, std::vector<float>& error,
+                            std::vector<float>& moved) {
+    const auto at = static_cast<std::size_t>(first * k), size = static_cast<std::size_t>(rows * k);
+    error.resize(size);
+    for (std::size_t i = 0; i < size; ++i) error[i] = values[at + i] - problem_.weights[at + i];
+    moved.assign(size, 0);
+    for (std::int64_t p = 0; p < k; p += kBlock) {  // e G e = sum of e_p G_pp e_p + 2 e_p G_pq e_q, p before q
+      add_product(1.0F, {error.data(), k, 1}, rows, gram_, moved.data(), k,
+                  {p, p + kBlock, p, std::min(k, p + kBlock)});
+      add_product(2.0F, {error.data(), k, 1}, rows, gram_, moved.data(), k, {p, p + kBlock, p + kBlock, k});
     }
-    for (std::size_t i = 0; i < error.size(); ++i) {
-      const double drift = drift_.empty() ? 0.0 : static_cast<double>(drift_[at + i]);
-      const double half = static_cast<double>(earlier[i]) + drift;
-      out[static_cast<std::size_t>(first) + i / static_cast<std::size_t>(k)] +=
-          static_cast<double>(error[i]) * (static_cast<double>(own[i]) + 2 * half);
-    }
-  });
+    std::size_t i = 0;
+    for (std::int64_t r = first; r < first + rows; ++r)
+      for (std::int64_t c = 0; c < k; ++c, ++i) {
+        const double drift = drift_.empty() ? 0.0 : static_cast<double>(drift_[at + i]);
+        out[static_cast<std::size_t>(r)] += static_cast<double>(error[i]) * (static_cast<double>(moved[i]) + 2 * drift);
+      }
+  };
+  const int threads = problem_.threads > 0 ? problem_.threads : default_threads();
+  std::vector<std::vector<float>> error(static_cast<std::size_t>(threads)), moved(error.size());
+  parallel_for(static_cast<std::size_t>((problem_.rows + kRows - 1) / kRows), threads,
+               [&](std::size_t chunk, int worker) {
+                 const std::int64_t first = static_cast<std::int64_t>(chunk) * kRows;
+                 const auto own = static_cast<std::size_t>(worker);
+                 add_rows(first, std::min(kRows, problem_.rows - first), error[own], moved[own]);
+               });
   for (std::size_t r = 0; r < out.size(); ++r)
     if (!std::isfinite(out[r]))
       throw InputError("the output error of channel " +

@@ -6,12 +6,15 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/parallel.hpp"
+#include "quant/finite.hpp"
 #include "quant/layer_loss.hpp"
 
 namespace bitplan {
 namespace {
 
 void check_matrix(std::span<const float> values, std::int64_t columns, const char* what) {
+  if (all_finite(values)) return;
   for (std::size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i])) {
       const auto width = static_cast<std::size_t>(columns);
@@ -63,18 +66,22 @@ void check_stop(const RoundingProblem& problem) {
 
 RoundedWeight rounded(const RoundingProblem& problem, const RoundingGrid& grid, std::vector<std::int16_t> codes) {
   RoundedWeight out{std::move(codes), grid, std::vector<float>(problem.weights.size()), 0, 0};
-  std::size_t i = 0;
-  for (std::int64_t r = 0; r < problem.rows; ++r)
-    for (std::int64_t c = 0; c < problem.columns; ++c, ++i) out.values[i] = grid.value(grid.part(r, c), out.codes[i]);
+  parallel_for(static_cast<std::size_t>(problem.rows), problem.threads, [&](std::size_t r, int) {
+    std::size_t i = r * static_cast<std::size_t>(problem.columns);
+    for (std::int64_t c = 0; c < problem.columns; ++c, ++i)
+      out.values[i] = grid.value(grid.part(static_cast<std::int64_t>(r), c), out.codes[i]);
+  });
   return out;
 }
 
 RoundedWeight round_nearest(const RoundingProblem& problem) {
   std::vector<std::int16_t> codes(problem.weights.size());
-  std::size_t i = 0;
-  for (std::int64_t r = 0; r < problem.rows; ++r)
+  parallel_for(static_cast<std::size_t>(problem.rows), problem.threads, [&](std::size_t r, int) {
+    std::size_t i = r * static_cast<std::size_t>(problem.columns);
     for (std::int64_t c = 0; c < problem.columns; ++c, ++i)
-      codes[i] = static_cast<std::int16_t>(problem.grid.nearest(problem.grid.part(r, c), problem.weights[i]));
+      codes[i] = static_cast<std::int16_t>(
+          problem.grid.nearest(problem.grid.part(static_cast<std::int64_t>(r), c), problem.weights[i]));
+  });
   return rounded(problem, problem.grid, std::move(codes));
 }
 
