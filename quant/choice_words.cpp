@@ -132,10 +132,12 @@ Granularity group_of(std::string_view count) {
 }
 
 std::string_view format_in(std::string_view text) {
-  const auto end = text.find_first_of(":+");
-  if (end == std::string_view::npos || text[end] == '+') return text.substr(0, end);
-  const auto longer = text.substr(0, text.find_first_of(":+", end + 1));
-  return find_format(longer) != nullptr ? longer : text.substr(0, end);
+  std::string_view part = text.substr(0, text.find_first_of(":+")), format = part;
+  while (part.size() < text.size() && text[part.size()] == ':') {
+    part = text.substr(0, text.find_first_of(":+", part.size() + 1));
+    if (find_format(part) != nullptr) format = part;
+  }
+  return format;
 }
 
 ChoiceWords read_choice_words(std::string_view text) {

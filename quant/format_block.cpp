@@ -11,7 +11,8 @@ constexpr std::int64_t kExponentBits = 8;  // E8M0: 2^-127 … 2^127
 
 /// OCP Microscaling Formats (MX) Specification 1.0, section 6.3: the shared exponent is floor(log2 max |x|) minus the
 /// exponent of the largest element, so that values between the largest element and the next power of two saturate.
-/// Blocks of 32 along the reduction. As microxcaling's _quantize_mx with round "even".
+/// Blocks of 32 along the reduction. As microxcaling's _quantize_mx with round "even"; the formats
+/// …:away are its default, round "nearest", in which ties go away from 0.
 class BlockFormat final : public WeightFormat {
  public:
   void fit(const WeightRow& row, std::int64_t part, const Choice& choice, std::vector<Grid>& grids) const override {

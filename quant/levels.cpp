@@ -36,6 +36,16 @@ Levels Levels::nearest(std::vector<float> values, std::vector<std::int16_t> code
   return {std::move(values), std::move(codes), bounds, up};
 }
 
+Levels Levels::away_from_zero() const {
+  std::vector<double> bounds;
+  std::vector<bool> up;
+  for (std::size_t i = 0; i + 1 < values_.size(); ++i) {
+    bounds.push_back((static_cast<double>(values_[i]) + values_[i + 1]) / 2);
+    up.push_back(bounds.back() > 0);
+  }
+  return {values_, codes_, bounds, up};
+}
+
 std::size_t Levels::index(float t) const {
   // A binary search whose steps are additions, not branches: which way it goes is as good as random.
   const float* first = bounds_.data();

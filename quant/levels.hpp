@@ -16,6 +16,8 @@ class Levels {
  public:
   /// Each value goes to the nearest level; at a midpoint to the even code.
   static Levels nearest(std::vector<float> values, std::vector<std::int16_t> codes);
+  /// These levels with midpoints going away from 0.
+  Levels away_from_zero() const;
   /// t > bounds[i] lies above level i; where at_bound_up, t == bounds[i] does too.
   Levels(std::vector<float> values, std::vector<std::int16_t> codes, std::span<const double> bounds,
          const std::vector<bool>& at_bound_up);

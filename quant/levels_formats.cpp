@@ -61,7 +61,10 @@ Sets additive_sets(int bits) {
   }
 }
 
+constexpr std::string_view kAway = ":away";
+
 Levels make_levels(std::string_view name, int bits) {
+  if (name.ends_with(kAway)) return make_levels(name.substr(0, name.size() - kAway.size()), bits).away_from_zero();
   if (name.starts_with("mxint")) return integer_levels((1 << (bits - 1)) - 1, bits - 2);
   if (name.starts_with("mx")) name.remove_prefix(2);
   if (name == "fp4:bnb") return bitsandbytes_fp4_levels();

@@ -82,10 +82,9 @@ Outcome check_mx(const GoldenCase& golden) {
       {"int8", "mxint8"},    {"fp8_e5m2", "mxfp8:e5m2"}, {"int4", "mxint4"}};
   const auto format = kFormats.find(golden.text("elem_format"));
   if (format == kFormats.end()) return Outcome::fail("no rule covers element " + golden.text("elem_format"));
-  if (golden.text("round") == "nearest")
-    return Outcome::skip("microxcaling's `nearest` rounds half away from zero; OCP and hardware round half to even");
-  if (golden.text("round") != "even") return Outcome::fail("no rule covers rounding " + golden.text("round"));
-  Choice choice = choice_of(format->second);
+  const std::string round = golden.text("round");
+  if (round != "even" && round != "nearest") return Outcome::fail("no rule covers rounding " + round);
+  Choice choice = choice_of(format->second + (round == "nearest" ? ":away" : ""));
   choice.granularity.group = static_cast<int>(golden.integer("group_size").value());
   const WeightCase weight(golden, choice, by_channel(golden));
   return Comparison(golden)

@@ -42,7 +42,8 @@ TEST_CASE("activations are float or integers of 2 to 8 bits") {
     else
       CHECK_THROWS_WITH(activation(name), "'" + name + "' is not a choice: activations are integers of 2 to 8 bits");
   }
-  CHECK_THROWS_WITH(activation("int8+gain"), "'int8+gain' is not a choice: gain, rounding, refit, awq and bias are for weights");
+  CHECK_THROWS_WITH(activation("int8+gain"),
+                    "'int8+gain' is not a choice: gain, rounding, refit, awq and bias are for weights");
 }
 
 TEST_CASE("formats other than integers have their own granularity and no clipping unless said otherwise") {
@@ -52,6 +53,8 @@ TEST_CASE("formats other than integers have their own granularity and no clippin
   defaults.range = RangeMethod::percentile;
   CHECK(parse_choice("nf4", defaults, kWeights).granularity == group64);
   CHECK(parse_choice("mxfp4", defaults, kWeights).granularity == group32);
+  CHECK(parse_choice("mxfp8:e5m2:away", defaults, kWeights).granularity == group32);
+  CHECK(parse_choice("mxfp8:e5m2:away+gptq", defaults, kWeights).label == "mxfp8:e5m2:away+gptq");
   CHECK(parse_choice("codebook4", defaults, kWeights).granularity.kind == Granularity::Kind::tensor);
   CHECK(parse_choice("fp8", defaults, kWeights).granularity.group == 7);
   CHECK(parse_choice("fp8", defaults, kWeights).range == RangeMethod::absmax);
@@ -181,8 +184,10 @@ TEST_CASE("an unknown format is an error that lists the known ones") {
 TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
   const auto error = [](const std::string& text) { return "'" + text + "' is not a choice: "; };
   const std::string modifiers =
-      "known: tuned, affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, absmax, minmax, percentile, mse, grid, lp, "
-      "wmse, octav, halfstep, noclip, pow2, pow2_mse, fit, output, nearest, hqq, hqq:grid, hqq:alternating, hqq:legacy, descent, "
+      "known: tuned, affine, symmetric, narrow, gain, refit, scaleN, awq, outliersP, bias, bias:analytic, absmax, "
+      "minmax, percentile, mse, grid, lp, "
+      "wmse, octav, halfstep, noclip, pow2, pow2_mse, fit, output, nearest, hqq, hqq:grid, hqq:alternating, "
+      "hqq:legacy, descent, "
       "gptq, gptq:actorder, gptq:descent, adaround, flexround, signround, trained, nupes, billm";
   CHECK_THROWS_WITH(weight("int4+hq"), error("int4+hq") + "'hq' is not a modifier; " + modifiers);
   CHECK_THROWS_WITH(weight("int4+"), error("int4+") + "'' is not a modifier; " + modifiers);
@@ -230,8 +235,9 @@ TEST_CASE("activations have the range of their observer or their own: other word
   CHECK_THROWS_WITH(activation("int8:channel+outliers1"),
                     "'int8:channel+outliers1' is not a choice: outliers are for granularity tensor and token: each "
                     "channel has a scale of its own");
-  CHECK_THROWS_WITH(activation("int8:token+mse"),
-                    "'int8:token+mse' is not a choice: a token's range is that of its own values, without a range method");
+  CHECK_THROWS_WITH(
+      activation("int8:token+mse"),
+      "'int8:token+mse' is not a choice: a token's range is that of its own values, without a range method");
   CHECK_THROWS_WITH(activation("int8:token+bias"),
                     "'int8:token+bias' is not a choice: gain, rounding, refit, awq and bias are for weights");
   CHECK_THROWS_WITH(weight("int8:token"), "'int8:token' is not a choice: granularity token is for activations");
@@ -270,8 +276,9 @@ TEST_CASE("a wrong choice in YAML is an error with its place") {
                     Catch::Matchers::StartsWith("t.yaml:1:9: choice: 'int4+hq' is not a choice: "));
   CHECK_THROWS_WITH(from_yaml("{format: int9}"),
                     Catch::Matchers::StartsWith("t.yaml:1:18: choice.format: 'int9' is not a format; known: float, "));
-  CHECK_THROWS_WITH(from_yaml("{format: int4, granularity: row}"),
-                    "t.yaml:1:37: choice.granularity: 'row' is not a granularity; known: tensor, channel, token, group:N");
+  CHECK_THROWS_WITH(
+      from_yaml("{format: int4, granularity: row}"),
+      "t.yaml:1:37: choice.granularity: 'row' is not a granularity; known: tensor, channel, token, group:N");
   CHECK_THROWS_WITH(from_yaml("{format: int4, granularity: group:0}"),
                     "t.yaml:1:37: choice.granularity: a group has 1 to 1048576 elements, not '0'");
   CHECK_THROWS_WITH(

@@ -20,12 +20,14 @@ std::vector<float> positive(const Levels& levels) {
   return out;
 }
 
-/// By looking at every level: the nearest, of two equally near ones the one with the even code.
-std::int16_t nearest_code(const Levels& levels, double t) {
+/// By looking at every level: the nearest, of two equally near ones the one with the even code or, `away`, the larger.
+std::int16_t nearest_code(const Levels& levels, double t, bool away) {
   std::size_t best = 0;
   for (std::size_t i = 1; i < levels.values().size(); ++i) {
     const double distance = std::abs(levels.values()[i] - t), least = std::abs(levels.values()[best] - t);
-    if (distance < least || (distance == least && levels.codes()[i] % 2 == 0)) best = i;
+    const bool wins =
+        away ? std::abs(levels.values()[i]) > std::abs(levels.values()[best]) : levels.codes()[i] % 2 == 0;
+    if (distance < least || (distance == least && wins)) best = i;
   }
   return levels.codes()[best];
 }
@@ -64,16 +66,17 @@ TEST_CASE("values beyond the largest level saturate") {
   }
 }
 
-TEST_CASE("each value goes to the nearest level, at a midpoint to the even code") {
+TEST_CASE("each value goes to the nearest level, at a midpoint to the even code or away from zero") {
   for (const auto& format : formats()) {
     if (format.family != FormatFamily::scaled && format.family != FormatFamily::block) continue;
     const auto levels = levels_of_format(format.name);
+    const bool away = format.name.ends_with(":away");
     const Grid grid{levels, 1};
-    for (float t : sample("gauss", 300)) REQUIRE(grid.code(t) == nearest_code(*levels, t));
+    for (float t : sample("gauss", 300)) REQUIRE(grid.code(t) == nearest_code(*levels, t, away));
     for (std::size_t i = 0; i + 1 < levels->values().size(); ++i) {
       const double middle = (static_cast<double>(levels->values()[i]) + levels->values()[i + 1]) / 2;
       const auto t = static_cast<float>(middle);
-      if (t == middle) REQUIRE(grid.code(t) == nearest_code(*levels, t));
+      if (t == middle) REQUIRE(grid.code(t) == nearest_code(*levels, t, away));
       REQUIRE(grid.code(levels->values()[i]) == levels->codes()[i]);
     }
   }

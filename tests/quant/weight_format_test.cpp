@@ -77,6 +77,8 @@ TEST_CASE("an MX block shares the exponent of its largest weight, which may satu
   const auto out = of_row({7.9F, -0.5F, 0.3F, 3.5F}, "mxfp4");  // floor(log2 7.9) = 2 = exponent of 6: scale 1
   CHECK(out.scales == std::vector<float>{1});
   CHECK(out.values == std::vector<float>{6, -0.5F, 0.5F, 4});
+  CHECK(of_row({4, 2.5F, -2.5F, 0.25F}, "mxfp4").values == std::vector<float>{4, 2, -2, 0});
+  CHECK(of_row({4, 2.5F, -2.5F, 0.25F, -0.75F}, "mxfp4:away").values == std::vector<float>{4, 3, -3, 0.5F, -1});
   CHECK(of_row({1.99F, 0.5F}, "mxint8").values == std::vector<float>{127 / 64.0F, 0.5F});
 }
 
