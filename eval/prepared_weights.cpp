@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kKeepBytes = std::size_t{256} << 20;
 /// Part of every file's name.
-constexpr std::string_view kVersion = "prepared 6";
+constexpr std::string_view kVersion = "prepared 7";
 
 std::size_t bytes_of(const LayerMoments& moments) { return moments.bytes(); }
 std::size_t bytes_of(const QuantizedWeight& weight) { return weight.values.size() * 6 + weight.scales.size() * 8; }
