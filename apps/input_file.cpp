@@ -9,7 +9,7 @@
 #include "apps/float_file.hpp"
 #include "apps/table.hpp"
 #include "core/error.hpp"
-#include "quant/gram.hpp"
+#include "quant/moments/gram.hpp"
 
 namespace bitplan {
 namespace {

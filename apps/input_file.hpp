@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "quant/input_moments.hpp"
+#include "quant/moments/input_moments.hpp"
 
 namespace bitplan {
 

@@ -11,9 +11,9 @@
 #include "hwmodels/hardware_model.hpp"
 #include "model/operator.hpp"
 #include "quant/choice.hpp"
-#include "quant/level_roundings.hpp"
-#include "quant/observer.hpp"
-#include "quant/roundings.hpp"
+#include "quant/observers/observer.hpp"
+#include "quant/roundings/level_roundings.hpp"
+#include "quant/roundings/roundings.hpp"
 #include "search/searcher.hpp"
 
 namespace bitplan {

@@ -8,7 +8,7 @@
 #include "apps/float_file.hpp"
 #include "apps/table.hpp"
 #include "core/error.hpp"
-#include "quant/channel_observer.hpp"
+#include "quant/observers/channel_observer.hpp"
 
 namespace bitplan {
 namespace {

@@ -13,7 +13,7 @@
 #include "core/log.hpp"
 #include "core/npy.hpp"
 #include "quant/layer_quantizer.hpp"
-#include "quant/value_range.hpp"
+#include "quant/ranges/value_range.hpp"
 
 namespace bitplan {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/rng.hpp"
-#include "quant/gram.hpp"
-#include "quant/roundings.hpp"
+#include "quant/moments/gram.hpp"
+#include "quant/roundings/roundings.hpp"
 
 namespace {
 

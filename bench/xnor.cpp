@@ -9,7 +9,7 @@
 #include <functional>
 
 #include "core/rng.hpp"
-#include "quant/xnor.hpp"
+#include "quant/formats/xnor.hpp"
 
 using namespace bitplan;
 

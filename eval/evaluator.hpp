@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "eval/arithmetic.hpp"
-#include "eval/finish.hpp"
 #include "eval/dataset.hpp"
 #include "eval/executor.hpp"
+#include "eval/finish.hpp"
 #include "eval/losses.hpp"
 #include "eval/prefix_cache.hpp"
 #include "quant/choice.hpp"
-#include "quant/observer.hpp"
+#include "quant/observers/observer.hpp"
 #include "quant/weight_quantizer.hpp"
 
 namespace bitplan {

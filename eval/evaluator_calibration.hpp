@@ -7,7 +7,7 @@
 
 #include "eval/evaluator_data.hpp"
 #include "eval/executor.hpp"
-#include "quant/observer.hpp"
+#include "quant/observers/observer.hpp"
 
 namespace bitplan {
 

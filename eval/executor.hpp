@@ -9,7 +9,7 @@
 
 #include "core/tensor.hpp"
 #include "model/network.hpp"
-#include "quant/affine.hpp"
+#include "quant/math/affine.hpp"
 #include "quant/site_quantizer.hpp"
 #include "quant/weight_quantizer.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "eval/evaluator_data.hpp"
 #include "eval/executor.hpp"
-#include "quant/input_moments.hpp"
+#include "quant/moments/input_moments.hpp"
 
 namespace bitplan {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "quant/isa.hpp"
+#include "quant/math/isa.hpp"
 
 namespace bitplan {
 

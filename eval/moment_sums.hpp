@@ -7,9 +7,9 @@
 
 #include "eval/evaluator_data.hpp"
 #include "eval/patches.hpp"
-#include "quant/gram.hpp"
-#include "quant/input_moments.hpp"
-#include "quant/token_weights.hpp"
+#include "quant/moments/gram.hpp"
+#include "quant/moments/input_moments.hpp"
+#include "quant/moments/token_weights.hpp"
 
 namespace bitplan {
 
@@ -29,7 +29,7 @@ enum class MomentsOf : std::uint8_t {
 /// Sums up the moments of one layer. Rows wait until a multiple of 1024 (16 MB where that is more) are together,
 /// whatever the chunks: what is summed together depends on the order of the samples only. Where, among the first rows
 /// that waited together, a few tokens of a linear layer have most of the energy, the moments have `weighted` besides
-/// (quant/token_weights.hpp), which doubles cost and memory there.
+/// (quant/moments/token_weights.hpp), which doubles cost and memory there.
 class MomentSums {
  public:
   MomentSums(const Patches& patches, MomentsOf of, int threads);

@@ -17,7 +17,7 @@
 #include "eval/expected_inputs.hpp"
 #include "eval/layer_moments.hpp"
 #include "quant/choice.hpp"
-#include "quant/input_moments.hpp"
+#include "quant/moments/input_moments.hpp"
 #include "quant/weight_quantizer.hpp"
 
 namespace bitplan {

@@ -1,5 +1,5 @@
 #include "eval/rewrite_sites.hpp"
-#include "quant/awq.hpp"
+#include "quant/rewrites/awq.hpp"
 
 namespace bitplan {
 

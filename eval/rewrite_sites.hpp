@@ -8,7 +8,7 @@
 
 #include "eval/rewrite_fold.hpp"
 #include "eval/rewrite_job.hpp"
-#include "quant/gram.hpp"
+#include "quant/moments/gram.hpp"
 
 namespace bitplan {
 

@@ -1,5 +1,5 @@
 #include "eval/rewrite_sites.hpp"
-#include "quant/smoothquant.hpp"
+#include "quant/rewrites/smoothquant.hpp"
 
 namespace bitplan {
 

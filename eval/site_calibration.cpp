@@ -11,7 +11,7 @@
 #include "eval/evaluator_calibration.hpp"
 #include "eval/site_values.hpp"
 #include "model/site_channels.hpp"
-#include "quant/channel_observer.hpp"
+#include "quant/observers/channel_observer.hpp"
 
 namespace bitplan {
 namespace {

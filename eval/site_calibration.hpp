@@ -10,7 +10,7 @@
 #include "eval/evaluator_data.hpp"
 #include "eval/executor.hpp"
 #include "quant/choice.hpp"
-#include "quant/observer.hpp"
+#include "quant/observers/observer.hpp"
 #include "quant/site_quantizer.hpp"
 
 namespace bitplan {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/error.hpp"
-#include "quant/layer_loss.hpp"
+#include "quant/roundings/layer_loss.hpp"
 
 namespace bitplan {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "quant/rounding_problem.hpp"
+#include "quant/roundings/rounding_problem.hpp"
 
 namespace bitplan {
 

@@ -9,8 +9,8 @@
 
 #include "core/error.hpp"
 #include "quant/choice_words.hpp"
-#include "quant/level_roundings.hpp"
-#include "quant/roundings.hpp"
+#include "quant/roundings/level_roundings.hpp"
+#include "quant/roundings/roundings.hpp"
 
 namespace bitplan {
 namespace {

@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "core/yaml.hpp"
-#include "quant/number_format.hpp"
+#include "quant/formats/number_format.hpp"
 
 namespace bitplan {
 
 using ChoiceId = std::int16_t;  ///< index into a ChoiceTable
 
 /// How the range of values is found before it is cut into steps.
-/// Defined in quant/weight_range.hpp and quant/range_search.hpp.
+/// Defined in quant/ranges/weight_range.hpp and quant/ranges/range_search.hpp.
 enum class RangeMethod : std::uint8_t {
   absmax,
   minmax,
@@ -42,7 +42,7 @@ enum class BiasCorrection : std::uint8_t {
 /// What a site may be: `float`, or a recipe = number format + granularity + range + rounding + compensation.
 /// Integer of b bits (1…8, 16), x' = s (q - z), rounding half to even:
 ///   signed    q in -2^(b-1) … 2^(b-1)-1, narrow drops the lowest;   unsigned q in 0 … 2^b-1
-/// Other formats: quant/number_format.hpp.
+/// Other formats: quant/formats/number_format.hpp.
 struct Choice {
   /// Canonical text: "float", "int4", "int4:g64", "int4:tensor", "int4+affine", "nf4:g32"; parse(label) == *this.
   std::string label;

@@ -4,8 +4,8 @@
 #include <charconv>
 
 #include "core/error.hpp"
-#include "quant/level_roundings.hpp"
-#include "quant/roundings.hpp"
+#include "quant/roundings/level_roundings.hpp"
+#include "quant/roundings/roundings.hpp"
 
 namespace bitplan {
 namespace {

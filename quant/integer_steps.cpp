@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "quant/output_range.hpp"
-#include "quant/refit.hpp"
-#include "quant/roundings.hpp"
-#include "quant/weight_range.hpp"
+#include "quant/ranges/weight_range.hpp"
+#include "quant/roundings/output_range.hpp"
+#include "quant/roundings/refit.hpp"
+#include "quant/roundings/roundings.hpp"
 
 namespace bitplan {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "quant/bias_correction.hpp"
-#include "quant/layer_loss.hpp"
+#include "quant/roundings/layer_loss.hpp"
 #include "quant/weight_rows.hpp"
 
 namespace bitplan {

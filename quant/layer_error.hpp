@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "quant/input_moments.hpp"
+#include "quant/moments/input_moments.hpp"
 #include "quant/weight_quantizer.hpp"
 
 namespace bitplan {

@@ -7,13 +7,13 @@
 #include <optional>
 
 #include "core/error.hpp"
-#include "quant/awq.hpp"
-#include "quant/centred_moments.hpp"
 #include "quant/integer_steps.hpp"
-#include "quant/level_roundings.hpp"
+#include "quant/moments/centred_moments.hpp"
 #include "quant/output_judge.hpp"
-#include "quant/roundings.hpp"
-#include "quant/smoothquant.hpp"
+#include "quant/rewrites/awq.hpp"
+#include "quant/rewrites/smoothquant.hpp"
+#include "quant/roundings/level_roundings.hpp"
+#include "quant/roundings/roundings.hpp"
 #include "quant/weight_rows.hpp"
 
 namespace bitplan {

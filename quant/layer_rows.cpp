@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "quant/centred_moments.hpp"
-#include "quant/smoothquant.hpp"
+#include "quant/moments/centred_moments.hpp"
+#include "quant/rewrites/smoothquant.hpp"
 #include "quant/weight_rows.hpp"
 
 namespace bitplan {

@@ -6,9 +6,9 @@
 #include <span>
 #include <vector>
 
-#include "quant/input_moments.hpp"
 #include "quant/layer_error.hpp"
-#include "quant/rounding_problem.hpp"
+#include "quant/moments/input_moments.hpp"
+#include "quant/roundings/rounding_problem.hpp"
 
 namespace bitplan {
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "quant/bias_correction.hpp"
-#include "quant/layer_loss.hpp"
+#include "quant/roundings/layer_loss.hpp"
 #include "quant/weight_rows.hpp"
 
 namespace bitplan {

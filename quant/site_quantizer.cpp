@@ -9,7 +9,7 @@
 #include <limits>
 #include <numeric>
 
-#include "quant/channel_observer.hpp"
+#include "quant/observers/channel_observer.hpp"
 
 namespace bitplan {
 namespace {

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "quant/affine.hpp"
 #include "quant/choice.hpp"
+#include "quant/math/affine.hpp"
 
 namespace bitplan {
 

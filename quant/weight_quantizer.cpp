@@ -5,11 +5,11 @@
 #include <cmath>
 
 #include "core/error.hpp"
-#include "quant/affine.hpp"
-#include "quant/level_roundings.hpp"
-#include "quant/value_range.hpp"
-#include "quant/weight_format.hpp"
-#include "quant/weight_range.hpp"
+#include "quant/formats/weight_format.hpp"
+#include "quant/math/affine.hpp"
+#include "quant/ranges/value_range.hpp"
+#include "quant/ranges/weight_range.hpp"
+#include "quant/roundings/level_roundings.hpp"
 
 namespace bitplan {
 namespace {

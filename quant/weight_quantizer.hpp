@@ -24,7 +24,7 @@ struct WeightView {
 /// group); a pair of elements where they share a shift (mx9, mx6, mx4).
 struct QuantizedWeight {
   /// By element, the tensor's own order. Integers: q (affine int8 is 0 … 255). Other formats: bit pattern (fp…) or
-  /// signed index of the level, as quant/levels.hpp says.
+  /// signed index of the level, as quant/formats/levels.hpp says.
   std::vector<std::int16_t> codes;
   std::vector<float> scales;              ///< by part
   std::vector<std::int32_t> zero_points;  ///< by part, integers only; all 0 when symmetric

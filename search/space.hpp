@@ -9,7 +9,7 @@
 #include "core/yaml.hpp"
 #include "model/network.hpp"
 #include "quant/choice.hpp"
-#include "quant/observer.hpp"
+#include "quant/observers/observer.hpp"
 
 namespace bitplan {
 

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "quant/affine.hpp"
-#include "quant/isa.hpp"
+#include "quant/math/affine.hpp"
+#include "quant/math/isa.hpp"
 
 namespace bitplan {
 

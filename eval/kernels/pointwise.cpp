@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-#include "quant/affine.hpp"
+#include "quant/math/affine.hpp"
 
 #define BITPLAN_BODY "eval/kernels/pointwise.inc"
 #include "eval/kernels/each_isa.inc"

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "core/tensor.hpp"
-#include "quant/isa.hpp"
+#include "quant/math/isa.hpp"
 
 namespace bitplan {
 

@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-#include "quant/affine.hpp"
+#include "quant/math/affine.hpp"
 
 #define BITPLAN_BODY "eval/kernels/row_kernels.inc"
 #include "eval/kernels/each_isa.inc"

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "quant/isa.hpp"
+#include "quant/math/isa.hpp"
 
 namespace bitplan {
 

@@ -3,7 +3,7 @@
 
 #include "core/error.hpp"
 #include "eval/channel_grid.hpp"
-#include "quant/smoothquant.hpp"
+#include "quant/rewrites/smoothquant.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/rewrite_networks.hpp"
 

@@ -6,7 +6,7 @@
 #include "core/npy.hpp"
 #include "eval/evaluator.hpp"
 #include "model/site_channels.hpp"
-#include "quant/channel_observer.hpp"
+#include "quant/observers/channel_observer.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"
 #include "tests/eval/executor_networks.hpp"

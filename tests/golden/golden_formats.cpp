@@ -1,8 +1,8 @@
 #include <cmath>
 #include <map>
 
-#include "quant/power_exponent.hpp"
-#include "quant/value_range.hpp"
+#include "quant/ranges/value_range.hpp"
+#include "quant/roundings/power_exponent.hpp"
 #include "tests/golden/golden_checks.hpp"
 #include "tests/golden/golden_weights.hpp"
 

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quant/gptq.hpp"
-#include "quant/gram.hpp"
-#include "quant/layer_loss.hpp"
+#include "quant/moments/gram.hpp"
+#include "quant/roundings/gptq.hpp"
+#include "quant/roundings/layer_loss.hpp"
 #include "tests/golden/golden_checks.hpp"
 
 namespace bitplan::test {

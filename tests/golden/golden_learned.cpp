@@ -1,10 +1,10 @@
 #include <cmath>
 #include <cstdio>
 
-#include "quant/adaround.hpp"
-#include "quant/gram.hpp"
-#include "quant/layer_loss.hpp"
-#include "quant/signround.hpp"
+#include "quant/moments/gram.hpp"
+#include "quant/roundings/adaround.hpp"
+#include "quant/roundings/layer_loss.hpp"
+#include "quant/roundings/signround.hpp"
 #include "tests/golden/golden_checks.hpp"
 
 namespace bitplan::test {

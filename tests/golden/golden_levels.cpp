@@ -2,10 +2,10 @@
 #include <cmath>
 
 #include "core/npy.hpp"
-#include "quant/billm.hpp"
-#include "quant/kmeans.hpp"
-#include "quant/levels.hpp"
-#include "quant/xnor.hpp"
+#include "quant/formats/kmeans.hpp"
+#include "quant/formats/levels.hpp"
+#include "quant/formats/xnor.hpp"
+#include "quant/roundings/billm.hpp"
 #include "tests/golden/golden_checks.hpp"
 #include "tests/golden/golden_weights.hpp"
 

@@ -1,10 +1,10 @@
 #include <cmath>
 
-#include "quant/awq.hpp"
 #include "quant/bias_correction.hpp"
-#include "quant/equalisation.hpp"
-#include "quant/gram.hpp"
-#include "quant/smoothquant.hpp"
+#include "quant/moments/gram.hpp"
+#include "quant/rewrites/awq.hpp"
+#include "quant/rewrites/equalisation.hpp"
+#include "quant/rewrites/smoothquant.hpp"
 #include "tests/golden/golden_checks.hpp"
 #include "tests/golden/golden_weights.hpp"
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quant/channel_observer.hpp"
-#include "quant/magnitude_search.hpp"
+#include "quant/observers/channel_observer.hpp"
+#include "quant/ranges/magnitude_search.hpp"
 #include "tests/golden/golden_checks.hpp"
 
 namespace bitplan::test {

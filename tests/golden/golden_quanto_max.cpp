@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quant/hqq.hpp"
+#include "quant/roundings/hqq.hpp"
 #include "tests/golden/golden_checks.hpp"
 #include "tests/golden/golden_weights.hpp"
 

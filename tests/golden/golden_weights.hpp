@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "quant/levels.hpp"
+#include "quant/formats/levels.hpp"
 #include "quant/weight_quantizer.hpp"
 #include "tests/golden/golden_case.hpp"
 

@@ -1,4 +1,4 @@
-#include "quant/affine.hpp"
+#include "quant/math/affine.hpp"
 
 #include <algorithm>
 #include <cmath>

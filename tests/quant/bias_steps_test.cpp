@@ -1,6 +1,6 @@
 // A bias beside roundings by data never makes a layer worse on its calibration data.
 #include "quant/layer_quantizer.hpp"
-#include "quant/token_weights.hpp"
+#include "quant/moments/token_weights.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/layer_samples.hpp"
 

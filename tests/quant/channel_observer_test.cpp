@@ -1,4 +1,4 @@
-#include "quant/channel_observer.hpp"
+#include "quant/observers/channel_observer.hpp"
 
 #include <limits>
 

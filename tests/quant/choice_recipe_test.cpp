@@ -4,8 +4,8 @@
 
 #include "core/error.hpp"
 #include "quant/choice.hpp"
-#include "quant/level_roundings.hpp"
-#include "quant/roundings.hpp"
+#include "quant/roundings/level_roundings.hpp"
+#include "quant/roundings/roundings.hpp"
 #include "quant/weight_quantizer.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"

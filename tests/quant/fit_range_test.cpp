@@ -1,10 +1,10 @@
-#include "quant/fit_range.hpp"
+#include "quant/ranges/fit_range.hpp"
 
 #include <cmath>
 
-#include "quant/affine.hpp"
-#include "quant/layer_loss.hpp"
-#include "quant/refit.hpp"
+#include "quant/math/affine.hpp"
+#include "quant/roundings/layer_loss.hpp"
+#include "quant/roundings/refit.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/layer_samples.hpp"
 

@@ -1,9 +1,9 @@
-#include "quant/gptq.hpp"
+#include "quant/roundings/gptq.hpp"
 
 #include <cmath>
 
-#include "quant/descent.hpp"
-#include "quant/layer_loss.hpp"
+#include "quant/roundings/descent.hpp"
+#include "quant/roundings/layer_loss.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/rounding_samples.hpp"
 #include "tests/quant/samples.hpp"

@@ -1,4 +1,4 @@
-#include "quant/gram.hpp"
+#include "quant/moments/gram.hpp"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "quant/histogram.hpp"
+#include "quant/ranges/histogram.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,9 +1,9 @@
-#include "quant/hqq.hpp"
+#include "quant/roundings/hqq.hpp"
 
 #include <cmath>
 
-#include "quant/hqq_step.hpp"
-#include "quant/hqq_variants.hpp"
+#include "quant/roundings/hqq_step.hpp"
+#include "quant/roundings/hqq_variants.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 

@@ -1,4 +1,4 @@
-#include "quant/kmeans.hpp"
+#include "quant/formats/kmeans.hpp"
 
 #include <cmath>
 #include <limits>

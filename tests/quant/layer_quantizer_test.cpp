@@ -7,9 +7,9 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "quant/level_roundings.hpp"
-#include "quant/levels.hpp"
-#include "quant/roundings.hpp"
+#include "quant/formats/levels.hpp"
+#include "quant/roundings/level_roundings.hpp"
+#include "quant/roundings/roundings.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/layer_samples.hpp"
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "quant/gram.hpp"
 #include "quant/layer_quantizer.hpp"
+#include "quant/moments/gram.hpp"
 #include "tests/quant/samples.hpp"
 
 namespace bitplan::test {

@@ -1,10 +1,10 @@
-#include "quant/levels.hpp"
+#include "quant/formats/levels.hpp"
 
 #include <cmath>
 #include <limits>
 
-#include "quant/number_format.hpp"
-#include "quant/power_levels.hpp"
+#include "quant/formats/number_format.hpp"
+#include "quant/formats/power_levels.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 

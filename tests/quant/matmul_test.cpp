@@ -1,12 +1,12 @@
-#include "quant/matmul.hpp"
+#include "quant/math/matmul.hpp"
 
 #include <bit>
 #include <cmath>
 
 #include "core/rng.hpp"
-#include "quant/cholesky.hpp"
-#include "quant/gram.hpp"
-#include "quant/vector_math.hpp"
+#include "quant/math/cholesky.hpp"
+#include "quant/math/vector_math.hpp"
+#include "quant/moments/gram.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 

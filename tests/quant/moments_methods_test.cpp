@@ -1,12 +1,12 @@
 #include <cmath>
 #include <limits>
 
-#include "quant/awq.hpp"
 #include "quant/bias_correction.hpp"
-#include "quant/equalisation.hpp"
-#include "quant/layer_loss.hpp"
-#include "quant/power_exponent.hpp"
-#include "quant/smoothquant.hpp"
+#include "quant/rewrites/awq.hpp"
+#include "quant/rewrites/equalisation.hpp"
+#include "quant/rewrites/smoothquant.hpp"
+#include "quant/roundings/layer_loss.hpp"
+#include "quant/roundings/power_exponent.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/rounding_samples.hpp"
 

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 
-#include "quant/even_cells.hpp"
-#include "quant/extremes.hpp"
-#include "quant/magnitude_search.hpp"
-#include "quant/observer.hpp"
+#include "quant/observers/even_cells.hpp"
+#include "quant/observers/observer.hpp"
+#include "quant/ranges/extremes.hpp"
+#include "quant/ranges/magnitude_search.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 

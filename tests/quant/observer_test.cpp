@@ -1,10 +1,10 @@
-#include "quant/observer.hpp"
+#include "quant/observers/observer.hpp"
 
 #include <algorithm>
 #include <limits>
 
 #include "core/error.hpp"
-#include "quant/mse_search.hpp"
+#include "quant/ranges/mse_search.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 

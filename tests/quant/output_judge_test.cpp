@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "quant/centred_moments.hpp"
-#include "quant/token_weights.hpp"
+#include "quant/moments/centred_moments.hpp"
+#include "quant/moments/token_weights.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/layer_samples.hpp"
 

@@ -1,6 +1,6 @@
-#include "quant/output_range.hpp"
+#include "quant/roundings/output_range.hpp"
 
-#include "quant/layer_loss.hpp"
+#include "quant/roundings/layer_loss.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/layer_samples.hpp"
 

@@ -1,10 +1,10 @@
-#include "quant/range_search.hpp"
+#include "quant/ranges/range_search.hpp"
 
 #include <algorithm>
 #include <cmath>
 
+#include "quant/ranges/weight_range.hpp"
 #include "quant/weight_quantizer.hpp"
-#include "quant/weight_range.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 

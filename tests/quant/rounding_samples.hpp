@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/rng.hpp"
-#include "quant/gram.hpp"
-#include "quant/rounding_problem.hpp"
+#include "quant/moments/gram.hpp"
+#include "quant/roundings/rounding_problem.hpp"
 
 namespace bitplan::test {
 

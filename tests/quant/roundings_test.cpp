@@ -1,15 +1,15 @@
-#include "quant/roundings.hpp"
+#include "quant/roundings/roundings.hpp"
 
 #include <cmath>
 #include <limits>
 
 #include "core/error.hpp"
-#include "quant/adam.hpp"
-#include "quant/adaround.hpp"
-#include "quant/descent.hpp"
-#include "quant/flexround.hpp"
-#include "quant/layer_loss.hpp"
-#include "quant/signround.hpp"
+#include "quant/roundings/adam.hpp"
+#include "quant/roundings/adaround.hpp"
+#include "quant/roundings/descent.hpp"
+#include "quant/roundings/flexround.hpp"
+#include "quant/roundings/layer_loss.hpp"
+#include "quant/roundings/signround.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/rounding_samples.hpp"
 

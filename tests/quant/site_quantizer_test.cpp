@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "core/rng.hpp"
-#include "quant/channel_observer.hpp"
+#include "quant/observers/channel_observer.hpp"
 #include "tests/catch.hpp"
 
 using namespace bitplan;

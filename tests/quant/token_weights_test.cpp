@@ -1,8 +1,8 @@
-#include "quant/token_weights.hpp"
+#include "quant/moments/token_weights.hpp"
 
 #include <cmath>
 
-#include "quant/layer_loss.hpp"
+#include "quant/roundings/layer_loss.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/layer_samples.hpp"
 

@@ -1,4 +1,4 @@
-#include "quant/value_range.hpp"
+#include "quant/ranges/value_range.hpp"
 
 #include <limits>
 

@@ -1,4 +1,4 @@
-#include "quant/weight_format.hpp"
+#include "quant/formats/weight_format.hpp"
 
 #include <cmath>
 #include <limits>

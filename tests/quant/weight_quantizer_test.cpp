@@ -4,7 +4,7 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "quant/weight_range.hpp"
+#include "quant/ranges/weight_range.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 

@@ -1,4 +1,4 @@
-#include "quant/weight_range.hpp"
+#include "quant/ranges/weight_range.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
-#include "quant/xnor.hpp"
+#include "quant/formats/xnor.hpp"
 
 #include <cmath>
 
-#include "quant/billm.hpp"
+#include "quant/roundings/billm.hpp"
 #include "tests/catch.hpp"
 #include "tests/quant/samples.hpp"
 
