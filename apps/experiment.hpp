@@ -9,8 +9,8 @@
 
 #include "core/yaml.hpp"
 #include "eval/evaluator.hpp"
-#include "eval/losses.hpp"
-#include "eval/rewrite.hpp"
+#include "eval/losses/losses.hpp"
+#include "eval/rewrites/rewrite.hpp"
 #include "model/import_onnx.hpp"
 #include "search/space.hpp"
 

@@ -7,7 +7,7 @@
 #include "core/error.hpp"
 #include "core/npy.hpp"
 #include "core/parallel.hpp"
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 #include "model/import_onnx.hpp"
 
 namespace bitplan {

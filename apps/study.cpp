@@ -4,7 +4,7 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "eval/dataset_tokens.hpp"
+#include "eval/data/dataset_tokens.hpp"
 
 namespace bitplan {
 

@@ -17,7 +17,7 @@
 
 #include "core/parallel.hpp"
 #include "core/rng.hpp"
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 #include "model/import_onnx.hpp"
 
 namespace {

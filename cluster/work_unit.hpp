@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "eval/evaluator.hpp"
-#include "eval/losses.hpp"
+#include "eval/losses/losses.hpp"
 #include "quant/choice.hpp"
 
 namespace bitplan {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/error.hpp"
-#include "eval/layer_moments.hpp"
-#include "eval/moment_passes.hpp"
+#include "eval/moments/layer_moments.hpp"
+#include "eval/moments/moment_passes.hpp"
 #include "model/operator.hpp"
 #include "quant/layer_quantizer.hpp"
 

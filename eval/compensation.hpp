@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "eval/evaluator_data.hpp"
-#include "eval/executor.hpp"
+#include "eval/data/evaluator_data.hpp"
+#include "eval/executor/executor.hpp"
 
 namespace bitplan {
 

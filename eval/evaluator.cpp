@@ -10,12 +10,12 @@
 #include "core/error.hpp"
 #include "core/hash.hpp"
 #include "core/parallel.hpp"
-#include "eval/dataset_checks.hpp"
+#include "eval/data/dataset_checks.hpp"
+#include "eval/data/evaluator_data.hpp"
 #include "eval/evaluator_calibration.hpp"
-#include "eval/evaluator_data.hpp"
 #include "eval/evaluator_references.hpp"
 #include "eval/evaluator_weights.hpp"
-#include "eval/expected_inputs.hpp"
+#include "eval/moments/expected_inputs.hpp"
 #include "eval/site_calibration.hpp"
 
 namespace bitplan {

@@ -9,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
-#include "eval/arithmetic.hpp"
-#include "eval/dataset.hpp"
-#include "eval/executor.hpp"
+#include "eval/data/dataset.hpp"
+#include "eval/executor/arithmetic.hpp"
+#include "eval/executor/executor.hpp"
+#include "eval/executor/prefix_cache.hpp"
 #include "eval/finish.hpp"
-#include "eval/losses.hpp"
-#include "eval/prefix_cache.hpp"
+#include "eval/losses/losses.hpp"
 #include "quant/choice.hpp"
 #include "quant/observers/observer.hpp"
 #include "quant/weight_quantizer.hpp"
@@ -46,7 +46,7 @@ struct EvaluatorSpec {
 /// one observer an activation site), keeps outputs of the float network within reference_bytes (beyond them it runs the
 /// float network again, with the same result to the bit), and memoizes
 /// quantized packed weights by (layer, choice) within half of cache_bytes (least recently used go first). A candidate
-/// that equals others up to some layer begins there (eval/prefix_cache.hpp, the other half). Chunks are spread
+/// that equals others up to some layer begins there (eval/executor/prefix_cache.hpp, the other half). Chunks are spread
 /// over threads, one whole forward pass each; the sums of each chunk come back in chunk order. They are the same to the
 /// bit for any number of threads and any cut into ranges. Prepared inputs are kept up to 1 GiB a role. The last chunk
 /// is padded by repeating its last sample; neither losses nor observers see the padding (but see notes()).

@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
-#include "eval/arithmetic.hpp"
-#include "eval/executor.hpp"
+#include "eval/executor/arithmetic.hpp"
+#include "eval/executor/executor.hpp"
 #include "eval/prepared_weights.hpp"
 #include "quant/choice.hpp"
 #include "quant/weight_quantizer.hpp"

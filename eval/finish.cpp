@@ -3,9 +3,9 @@
 #include <map>
 
 #include "core/error.hpp"
-#include "eval/expected_inputs.hpp"
-#include "eval/moment_passes.hpp"
-#include "eval/staged_moments.hpp"
+#include "eval/moments/expected_inputs.hpp"
+#include "eval/moments/moment_passes.hpp"
+#include "eval/moments/staged_moments.hpp"
 #include "quant/layer_quantizer.hpp"
 
 namespace bitplan {

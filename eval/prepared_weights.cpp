@@ -6,9 +6,9 @@
 #include "core/hash.hpp"
 #include "core/log.hpp"
 #include "core/npy.hpp"
-#include "eval/dataset_checks.hpp"
+#include "eval/data/dataset_checks.hpp"
 #include "eval/evaluator_weights.hpp"
-#include "eval/moment_passes.hpp"
+#include "eval/moments/moment_passes.hpp"
 #include "quant/layer_quantizer.hpp"
 
 namespace bitplan {

@@ -12,10 +12,10 @@
 #include <string_view>
 #include <utility>
 
-#include "eval/evaluator_data.hpp"
-#include "eval/executor.hpp"
-#include "eval/expected_inputs.hpp"
-#include "eval/layer_moments.hpp"
+#include "eval/data/evaluator_data.hpp"
+#include "eval/executor/executor.hpp"
+#include "eval/moments/expected_inputs.hpp"
+#include "eval/moments/layer_moments.hpp"
 #include "quant/choice.hpp"
 #include "quant/moments/input_moments.hpp"
 #include "quant/weight_quantizer.hpp"

@@ -7,9 +7,9 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "eval/chunk_waves.hpp"
 #include "eval/evaluator_calibration.hpp"
-#include "eval/site_values.hpp"
+#include "eval/executor/chunk_waves.hpp"
+#include "eval/executor/site_values.hpp"
 #include "model/site_channels.hpp"
 #include "quant/observers/channel_observer.hpp"
 

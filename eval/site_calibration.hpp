@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "eval/evaluator_data.hpp"
-#include "eval/executor.hpp"
+#include "eval/data/evaluator_data.hpp"
+#include "eval/executor/executor.hpp"
 #include "quant/choice.hpp"
 #include "quant/observers/observer.hpp"
 #include "quant/site_quantizer.hpp"

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/tensor.hpp"
-#include "eval/losses.hpp"
-#include "eval/rewrite.hpp"
+#include "eval/losses/losses.hpp"
+#include "eval/rewrites/rewrite.hpp"
 #include "hwmodels/cost_model.hpp"
 #include "model/network.hpp"
 #include "quant/choice.hpp"

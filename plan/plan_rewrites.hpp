@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/rewrite.hpp"
+#include "eval/rewrites/rewrite.hpp"
 
 namespace bitplan {
 

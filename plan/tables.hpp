@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/losses.hpp"
+#include "eval/losses/losses.hpp"
 #include "hwmodels/cost_model.hpp"
 #include "search/archive.hpp"
 #include "search/space.hpp"

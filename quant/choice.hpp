@@ -36,7 +36,7 @@ enum class RangeMethod : std::uint8_t {
 enum class BiasCorrection : std::uint8_t {
   none,
   empirical,  ///< from the layer's inputs on calibration data
-  analytic    ///< from the batch normalisations before it, without data (eval/expected_inputs.hpp)
+  analytic    ///< from the batch normalisations before it, without data (eval/moments/expected_inputs.hpp)
 };
 
 /// What a site may be: `float`, or a recipe = number format + granularity + range + rounding + compensation.

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/losses.hpp"
+#include "eval/losses/losses.hpp"
 #include "quant/choice.hpp"
 
 namespace bitplan {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "eval/executor_checkpoints.hpp"
-#include "eval/executor_memory.hpp"
+#include "eval/executor/executor_checkpoints.hpp"
+#include "eval/executor/executor_memory.hpp"
 #include "eval/kernels/codes_step.hpp"
 #include "eval/kernels/element_bias.hpp"
 #include "eval/kernels/primitive_step.hpp"

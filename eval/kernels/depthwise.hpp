@@ -1,6 +1,6 @@
 #pragma once
 
-#include "eval/executor_fusion.hpp"
+#include "eval/executor/executor_fusion.hpp"
 #include "eval/kernels/builder.hpp"
 #include "eval/kernels/convolution_plan.hpp"
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "eval/graph_patterns.hpp"
+#include "eval/executor/graph_patterns.hpp"
 #include "eval/kernels/kernel_table.hpp"
 
 namespace bitplan {

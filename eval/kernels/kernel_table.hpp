@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "eval/executor_fusion.hpp"
+#include "eval/executor/executor_fusion.hpp"
 #include "eval/kernels/builder.hpp"
 
 namespace bitplan {

@@ -1,6 +1,6 @@
 #include <numeric>
 
-#include "eval/graph_patterns.hpp"
+#include "eval/executor/graph_patterns.hpp"
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/row_kernels.hpp"
 

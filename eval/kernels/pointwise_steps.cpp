@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "eval/graph_patterns.hpp"
+#include "eval/executor/graph_patterns.hpp"
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/pointwise.hpp"
 #include "eval/kernels/strided_operand.hpp"

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 #include "eval/kernels/layout.hpp"
 
 namespace bitplan {
@@ -80,7 +80,7 @@ struct ProgramStep {
   std::vector<SiteId> sites{};
 };
 
-class Checkpoints;  // eval/executor_checkpoints.hpp
+class Checkpoints;  // eval/executor/executor_checkpoints.hpp
 
 /// How the weight of a layer is brought from ONNX's layout into its kernel's. Without a reorder it stays as it is.
 struct Packing {

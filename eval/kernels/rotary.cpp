@@ -1,4 +1,4 @@
-#include "eval/graph_patterns.hpp"
+#include "eval/executor/graph_patterns.hpp"
 #include "eval/kernels/kernel_table.hpp"
 #include "eval/kernels/matrix_stack.hpp"
 #include "eval/kernels/row_kernels.hpp"

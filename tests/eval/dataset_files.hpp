@@ -8,7 +8,7 @@
 #include <fstream>
 #include <string>
 
-#include "eval/dataset.hpp"
+#include "eval/data/dataset.hpp"
 
 namespace bitplan::test {
 

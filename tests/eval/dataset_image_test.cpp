@@ -1,10 +1,10 @@
-#include "eval/dataset_image.hpp"
+#include "eval/data/dataset_image.hpp"
 
 #include <numeric>
 
 #include "core/error.hpp"
 #include "core/npy.hpp"
-#include "eval/dataset.hpp"
+#include "eval/data/dataset.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"
 

@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "core/error.hpp"
-#include "eval/dataset.hpp"
-#include "eval/dataset_image.hpp"
+#include "eval/data/dataset.hpp"
+#include "eval/data/dataset_image.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"
 

@@ -3,7 +3,7 @@
 
 #include "core/error.hpp"
 #include "core/npy.hpp"
-#include "eval/dataset.hpp"
+#include "eval/data/dataset.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"
 

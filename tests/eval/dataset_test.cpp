@@ -1,4 +1,4 @@
-#include "eval/dataset.hpp"
+#include "eval/data/dataset.hpp"
 
 #include <set>
 #include <sstream>

@@ -3,8 +3,8 @@
 
 #include "core/error.hpp"
 #include "core/npy.hpp"
-#include "eval/dataset_checks.hpp"
-#include "eval/dataset_tokens.hpp"
+#include "eval/data/dataset_checks.hpp"
+#include "eval/data/dataset_tokens.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"
 #include "tests/fixtures.hpp"

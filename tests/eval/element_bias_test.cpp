@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "core/error.hpp"
-#include "eval/prefix_cache.hpp"
+#include "eval/executor/prefix_cache.hpp"
 #include "quant/weight_quantizer.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/biased_networks.hpp"

@@ -1,4 +1,4 @@
-#include "eval/executor_fusion.hpp"
+#include "eval/executor/executor_fusion.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/eval/executor_networks.hpp"

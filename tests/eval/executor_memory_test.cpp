@@ -1,4 +1,4 @@
-#include "eval/executor_memory.hpp"
+#include "eval/executor/executor_memory.hpp"
 
 #include "core/rng.hpp"
 #include "tests/catch.hpp"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/rng.hpp"
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 #include "model/operator.hpp"
 #include "tests/fixtures.hpp"
 

@@ -1,4 +1,4 @@
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 
 #include "core/error.hpp"
 #include "core/parallel.hpp"

@@ -1,6 +1,6 @@
-#include "eval/expected_inputs.hpp"
+#include "eval/moments/expected_inputs.hpp"
 
-#include "eval/layer_moments.hpp"
+#include "eval/moments/layer_moments.hpp"
 #include "model/import_onnx.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/norm_networks.hpp"

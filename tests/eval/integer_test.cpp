@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include "core/parallel.hpp"
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 #include "model/interpret.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/executor_networks.hpp"

@@ -1,7 +1,7 @@
 // A bias that comes with a quantized weight: added to the layer's output by every kernel, in float and in integers.
 
 #include "core/error.hpp"
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/biased_networks.hpp"
 

@@ -1,4 +1,4 @@
-#include "eval/layer_moments.hpp"
+#include "eval/moments/layer_moments.hpp"
 
 #include <cstring>
 #include <functional>
@@ -6,7 +6,7 @@
 
 #include "core/error.hpp"
 #include "core/npy.hpp"
-#include "eval/moment_sums.hpp"
+#include "eval/moments/moment_sums.hpp"
 #include "model/import_onnx.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "core/rng.hpp"
-#include "eval/losses.hpp"
-#include "eval/losses_rows.hpp"
+#include "eval/losses/losses.hpp"
+#include "eval/losses/losses_rows.hpp"
 #include "tests/catch.hpp"
 
 using namespace bitplan;

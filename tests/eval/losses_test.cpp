@@ -1,4 +1,4 @@
-#include "eval/losses.hpp"
+#include "eval/losses/losses.hpp"
 
 #include <cmath>
 #include <limits>

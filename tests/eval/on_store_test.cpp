@@ -1,7 +1,7 @@
 // Kernels that quantize what they make while it is in cache: the same to the bit as a pass of its own.
 #include <cstring>
 
-#include "eval/prefix_cache.hpp"
+#include "eval/executor/prefix_cache.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/executor_networks.hpp"
 

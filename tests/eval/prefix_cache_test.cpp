@@ -1,4 +1,4 @@
-#include "eval/prefix_cache.hpp"
+#include "eval/executor/prefix_cache.hpp"
 
 #include <set>
 

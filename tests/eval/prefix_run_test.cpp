@@ -1,7 +1,7 @@
 #include <array>
 
 #include "core/parallel.hpp"
-#include "eval/prefix_cache.hpp"
+#include "eval/executor/prefix_cache.hpp"
 #include "model/import_onnx.hpp"
 #include "quant/weight_quantizer.hpp"
 #include "tests/catch.hpp"

@@ -6,7 +6,7 @@
 #include "core/log.hpp"
 #include "core/npy.hpp"
 #include "eval/evaluator.hpp"
-#include "eval/moment_passes.hpp"
+#include "eval/moments/moment_passes.hpp"
 #include "quant/layer_quantizer.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/npy.hpp"
-#include "eval/rewrite.hpp"
+#include "eval/rewrites/rewrite.hpp"
 #include "model/interpret.hpp"
 #include "tests/eval/dataset_files.hpp"
 #include "tests/eval/executor_networks.hpp"

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
-#include "eval/channel_grid.hpp"
+#include "eval/rewrites/channel_grid.hpp"
 #include "quant/rewrites/smoothquant.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/rewrite_networks.hpp"

@@ -1,11 +1,11 @@
-#include "eval/staged_moments.hpp"
+#include "eval/moments/staged_moments.hpp"
 
 #include <cstring>
 
 #include "core/error.hpp"
 #include "core/npy.hpp"
 #include "eval/finish.hpp"
-#include "eval/moment_passes.hpp"
+#include "eval/moments/moment_passes.hpp"
 #include "quant/layer_quantizer.hpp"
 #include "tests/catch.hpp"
 #include "tests/eval/dataset_files.hpp"

@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "core/error.hpp"
-#include "eval/executor.hpp"
+#include "eval/executor/executor.hpp"
 #include "model/interpret.hpp"
 #include "tests/catch.hpp"
 #include "tests/fuzz/models.hpp"
