@@ -7,8 +7,8 @@
 
 #include "quant/math/vector_math.hpp"
 #include "quant/roundings/adam.hpp"
-#include "quant/roundings/descent.hpp"
 #include "quant/roundings/layer_loss.hpp"
+#include "quant/roundings/learned_rows.hpp"
 
 namespace bitplan {
 namespace {
@@ -183,16 +183,12 @@ RoundedWeight round_adaround(const RoundingProblem& problem, const AdaRoundSetti
   check(problem);
   const LayerLoss loss(problem);
   const std::vector<double> nearest_loss = loss.of_rows(round_nearest(problem).values);
-  std::vector<std::int16_t> codes(problem.weights.size());
-  for_rows_together(problem, [&](std::int64_t first, std::int64_t count) {
+  return learn_rows(problem, loss, settings.descend, [&](std::int64_t first, std::int64_t count, RoundedWeight& out) {
     const auto columns = static_cast<std::size_t>(problem.columns);
-    learn(
-        problem, loss, settings, first, count, nearest_loss,
-        std::span(codes).subspan(static_cast<std::size_t>(first) * columns, static_cast<std::size_t>(count) * columns));
+    const std::span<std::int16_t> codes(out.codes);
+    learn(problem, loss, settings, first, count, nearest_loss,
+          codes.subspan(static_cast<std::size_t>(first) * columns, static_cast<std::size_t>(count) * columns));
   });
-  RoundedWeight out = rounded(problem, problem.grid, std::move(codes));
-  if (settings.descend) out = descend(problem, loss, std::move(out));
-  return accepted(problem, std::move(out));
 }
 
 RoundedWeight round_adaround(const RoundingProblem& problem) {

@@ -85,7 +85,8 @@ RoundedWeight descend(const RoundingProblem& problem, const LayerLoss& loss, Rou
 RoundedWeight round_descent(const RoundingProblem& problem) {
   assert(!problem.gram.empty());
   check(problem);
-  return accepted(problem, descend(problem, LayerLoss(problem), round_nearest(problem)));
+  const LayerLoss loss(problem);
+  return accepted(problem, loss, descend(problem, loss, round_nearest(problem)));
 }
 
 }  // namespace bitplan

@@ -7,8 +7,8 @@
 
 #include "quant/math/vector_math.hpp"
 #include "quant/roundings/adam.hpp"
-#include "quant/roundings/descent.hpp"
 #include "quant/roundings/layer_loss.hpp"
+#include "quant/roundings/learned_rows.hpp"
 
 namespace bitplan {
 namespace {
@@ -166,14 +166,10 @@ RoundedWeight round_flexround(const RoundingProblem& problem, const FlexRoundSet
   assert(!problem.gram.empty() && settings.iterations > 0);
   check(problem);
   const LayerLoss loss(problem);
-  RoundedWeight out{std::vector<std::int16_t>(problem.weights.size()), problem.grid, {}, 0, 0};
-  for_rows_together(problem, [&](std::int64_t first, std::int64_t count) {
+  return learn_rows(problem, loss, settings.descend, [&](std::int64_t first, std::int64_t count, RoundedWeight& out) {
     Rows rows(problem, first, count);
     learn(loss, settings, rows, out);
   });
-  out = rounded(problem, out.grid, std::move(out.codes));
-  if (settings.descend) out = descend(problem, loss, std::move(out));
-  return accepted(problem, std::move(out));
 }
 
 RoundedWeight round_flexround(const RoundingProblem& problem) { return round_flexround(problem, {}); }

@@ -211,12 +211,8 @@ RoundedWeight round_gptq(const RoundingProblem& problem, const GptqSettings& set
     const std::int64_t width = std::min(settings.block, k - begin), rest = k - begin - width;
     sweep.behind.emplace_back(MatrixView<float>{sweep.upper.data() + begin * k + begin + width, k, 1}, width, rest);
   }
-  std::vector<float> drift;
-  if (!problem.cross.empty()) {
-    const LayerLoss loss(problem);
-    drift.assign(loss.drift().begin(), loss.drift().end());
-  }
-  std::vector<float> weights = starting_weights(sweep, drift);
+  const LayerLoss loss(problem);
+  std::vector<float> weights = starting_weights(sweep, loss.drift());
   std::vector<std::int16_t> codes(weights.size());
   RoundingGrid grid = grid_of(sweep);
   parallel_for(static_cast<std::size_t>((problem.rows + kTile - 1) / kTile), problem.threads,
@@ -227,7 +223,7 @@ RoundedWeight round_gptq(const RoundingProblem& problem, const GptqSettings& set
                });
   RoundingProblem found = problem;
   found.grid = grid;
-  return accepted(found, rounded(found, grid, std::move(codes)));
+  return accepted(found, loss, rounded(found, grid, std::move(codes)));
 }
 
 RoundedWeight round_gptq(const RoundingProblem& problem) { return round_gptq(problem, {}); }

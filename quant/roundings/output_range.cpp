@@ -101,7 +101,7 @@ RoundedWeight range_by_output(const RoundingProblem& problem) {
       }
     }
   });
-  return accepted(problem, round_nearest(searched));
+  return accepted(problem, loss, round_nearest(searched));
 }
 
 }  // namespace bitplan

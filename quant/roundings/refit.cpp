@@ -171,13 +171,13 @@ class RowsFit {
 };
 
 /// The grid after one step; `storable` empty: scales alone.
-RoundingGrid step(const RoundingProblem& problem, const RoundedWeight& weight, const Storable& storable) {
+RoundingGrid step(const RoundingProblem& problem, const LayerLoss& loss, const RoundedWeight& weight,
+                  const Storable& storable) {
   assert(!problem.gram.empty());
   constexpr std::size_t kUnknowns = 256;
   const std::int64_t k = problem.columns;
   const std::vector<Part> parts = parts_of(weight.grid);
   const std::vector<Block> blocks = blocks_of(problem, parts, storable ? kUnknowns / 2 : kUnknowns);
-  const LayerLoss loss(problem);
   const RowsFit fit(problem, parts, storable);
   RoundingGrid grid = weight.grid;
   for_rows_together(problem, [&](std::int64_t first, std::int64_t rows) {
@@ -195,14 +195,16 @@ RoundingGrid step(const RoundingProblem& problem, const RoundedWeight& weight, c
 
 RoundedWeight refit_scales(const RoundingProblem& problem, const RoundedWeight& weight) {
   if (problem.weights.empty()) return weight;
-  return better_rows(problem, weight, rounded(problem, step(problem, weight, {}), weight.codes));
+  const LayerLoss loss(problem);
+  return better_rows(problem, loss, weight, rounded(problem, step(problem, loss, weight, {}), weight.codes));
 }
 
 RoundedWeight refit_zero_points(const RoundingProblem& problem, const RoundedWeight& weight, const Storable& storable) {
   if (problem.weights.empty()) return weight;
-  const RoundedWeight moved = rounded(problem, step(problem, weight, storable), weight.codes);
-  const RoundedWeight scaled = rounded(problem, step(problem, moved, {}), weight.codes);
-  return better_rows(problem, weight, better_rows(problem, moved, scaled));
+  const LayerLoss loss(problem);
+  const RoundedWeight moved = rounded(problem, step(problem, loss, weight, storable), weight.codes);
+  const RoundedWeight scaled = rounded(problem, step(problem, loss, moved, {}), weight.codes);
+  return better_rows(problem, loss, weight, better_rows(problem, loss, moved, scaled));
 }
 
 }  // namespace bitplan

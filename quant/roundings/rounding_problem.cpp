@@ -85,14 +85,18 @@ RoundedWeight round_nearest(const RoundingProblem& problem) {
   return rounded(problem, problem.grid, std::move(codes));
 }
 
-RoundedWeight accepted(const RoundingProblem& problem, RoundedWeight candidate) {
-  if (problem.gram.empty()) return candidate;
-  return better_rows(problem, round_nearest(problem), std::move(candidate));
+RoundedWeight accepted(const RoundingProblem& problem, const LayerLoss& loss, RoundedWeight candidate) {
+  return better_rows(problem, loss, round_nearest(problem), std::move(candidate));
 }
 
-RoundedWeight better_rows(const RoundingProblem& problem, const RoundedWeight& before, RoundedWeight candidate) {
+RoundedWeight accepted(const RoundingProblem& problem, RoundedWeight candidate) {
+  if (problem.gram.empty()) return candidate;
+  return accepted(problem, LayerLoss(problem), std::move(candidate));
+}
+
+RoundedWeight better_rows(const RoundingProblem& problem, const LayerLoss& loss, const RoundedWeight& before,
+                          RoundedWeight candidate) {
   assert(candidate.grid.group_of == problem.grid.group_of);
-  const LayerLoss loss(problem);
   const std::vector<double> least = loss.of_rows(before.values), after = loss.of_rows(candidate.values);
   candidate.loss = candidate.nearest_loss = 0;
   for (std::int64_t r = 0; r < problem.rows; ++r) {

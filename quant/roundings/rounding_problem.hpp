@@ -58,6 +58,8 @@ struct RoundingProblem {
   FindPart find_part{};  ///< for roundings that move the weights on the way (gptq); empty: the grid stays
 };
 
+class LayerLoss;
+
 struct RoundedWeight {
   std::vector<std::int16_t> codes;  ///< [rows, columns]
   RoundingGrid grid;                ///< the problem's, or what the method made of it
@@ -79,9 +81,12 @@ RoundedWeight rounded(const RoundingProblem& problem, const RoundingGrid& grid, 
 RoundedWeight round_nearest(const RoundingProblem& problem);
 /// `candidate` with each row whose loss is larger than nearest rounding's replaced by nearest rounding, and both losses
 /// filled in. Rows do not influence each other's loss, so the result is never worse than nearest rounding. The
-/// candidate's grid must have the problem's groups.
+/// candidate's grid must have the problem's groups. loss: of the problem, whatever its grid.
+RoundedWeight accepted(const RoundingProblem& problem, const LayerLoss& loss, RoundedWeight candidate);
+/// Without moments the candidate as it is.
 RoundedWeight accepted(const RoundingProblem& problem, RoundedWeight candidate);
-/// The same with `before` in place of nearest rounding.
-RoundedWeight better_rows(const RoundingProblem& problem, const RoundedWeight& before, RoundedWeight candidate);
+/// The same as the first with `before` in place of nearest rounding.
+RoundedWeight better_rows(const RoundingProblem& problem, const LayerLoss& loss, const RoundedWeight& before,
+                          RoundedWeight candidate);
 
 }  // namespace bitplan

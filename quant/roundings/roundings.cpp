@@ -40,7 +40,8 @@ RoundedWeight gptq_by_activation(const RoundingProblem& problem) {
 
 /// GPTQ cannot take back what it has rounded; the descent can. Few samples are fitted too closely (docs/roundings.md).
 RoundedWeight gptq_then_descent(const RoundingProblem& problem) {
-  return accepted(problem, descend(problem, LayerLoss(problem), gptq_by_activation(problem)));
+  const LayerLoss loss(problem);
+  return accepted(problem, loss, descend(problem, loss, gptq_by_activation(problem)));
 }
 
 using enum Rounding::Grid;
