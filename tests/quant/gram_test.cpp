@@ -56,6 +56,20 @@ TEST_CASE("moments of any number of columns and runs are those of the definition
   }
 }
 
+TEST_CASE("energies are rounded twice at most, so that channels are ordered as exact sums order them") {
+  const std::size_t k = 200, m = 1000;
+  const auto x = normal(m * k, "energies");
+  GramAccumulator moments(k);
+  moments.add(x);
+  const auto gram = moments.gram();
+  for (std::size_t c = 0; c < k; ++c) {
+    double exact = 0;
+    for (std::size_t t = 0; t < m; ++t) exact += static_cast<double>(x[t * k + c]) * static_cast<double>(x[t * k + c]);
+    exact /= static_cast<double>(m);
+    REQUIRE(std::abs(static_cast<double>(gram[c * (k + 1)]) - exact) <= 0x1.01p-23 * exact);
+  }
+}
+
 TEST_CASE("moments do not depend on the number of threads nor, in whole runs, on how rows are handed over") {
   const std::size_t k = 150, m = 2100, run = static_cast<std::size_t>(GramAccumulator::kRun);
   const auto x = normal(m * k, "x");
