@@ -149,7 +149,9 @@ void check_format(const ChoiceWords& words, const FormatEntry& format, const Cho
   if (words.symmetric && !has_symmetry(format) && *words.symmetric != choice.symmetric)
     throw InputError(name + " is " + (choice.symmetric ? "symmetric" : "affine"));
   if (!takes(format, choice.range)) throw InputError(name + " has no such range method");
-  if (needs_symmetric(choice.range) && !choice.symmetric) throw InputError("this range method needs symmetric");
+  if (needs_symmetric(choice.range) && !choice.symmetric)
+    throw InputError("range " + std::string(std::ranges::find(range_methods(), choice.range, &RangeEntry::method)->name) +
+                     " needs symmetric");
   if (words.scale_bits && format.family != FormatFamily::vector) throw InputError("scaleN is for vsint formats");
   if (choice.gain && !takes_gain(format)) throw InputError(name + " has no scale that gain could change");
   if (choice.refit && !can_refit(format, choice))

@@ -42,6 +42,15 @@ int checked_scale_bits(int bits) {
   return bits;
 }
 
+/// "; variants: mxfp4:away" of "mxfp4"; empty where there are none.
+std::string variants_of(std::string_view format) {
+  std::string names;
+  for (const FormatEntry& entry : formats())
+    if (entry.name.size() > format.size() && entry.name.starts_with(format) && entry.name[format.size()] == ':')
+      names.append(names.empty() ? "; variants: " : ", ").append(entry.name);
+  return names;
+}
+
 void read_granularity_word(std::string_view word, ChoiceWords& words) {
   Granularity granularity;
   if (word == "tensor")
@@ -52,7 +61,8 @@ void read_granularity_word(std::string_view word, ChoiceWords& words) {
     granularity = group_of(word.substr(1));
   else if (word != "channel")
     throw InputError("'" + std::string(word) +
-                     "' is not a granularity; known: tensor, channel, token, gN for groups of N");
+                     "' is not a granularity; known: tensor, channel, token, gN for groups of N" +
+                     variants_of(words.format));
   say_once(words.granularity, granularity, "granularity");
 }
 

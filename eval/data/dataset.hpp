@@ -85,7 +85,7 @@ std::unique_ptr<DataSet> open_dataset(const DataSpec& spec, const Network& netwo
 /// Hash of all its samples and labels, as the network gets them (16 hexadecimal digits). Reads everything once.
 std::string fingerprint(const DataSet& data);
 
-/// A kind of data: one file eval/data_<kind>.cpp and one row in eval/data/data_table.cpp.
+/// A kind of data: one file eval/data/data_<kind>.cpp and one row in eval/data/data_table.cpp.
 struct DataKind {
   std::string_view name, summary;
   std::vector<std::string_view> keys;              ///< its keys besides kind, first, samples

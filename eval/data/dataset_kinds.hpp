@@ -4,7 +4,7 @@
 
 namespace bitplan {
 
-/// The rows of the table of data kinds; each stands in eval/data_<kind>.cpp.
+/// The rows of the table of data kinds; each stands in eval/data/data_<kind>.cpp.
 DataKind cifar10_kind();
 DataKind npy_kind();
 DataKind images_kind();

@@ -70,7 +70,7 @@ struct RewriteParameter {
 
 struct RewriteJob;
 
-/// A kind of rewrite: one file eval/rewrite_<name>.cpp and one row in eval/rewrites/rewrite.cpp.
+/// A kind of rewrite: one file eval/rewrites/rewrite_<name>.cpp and one row in eval/rewrites/rewrite.cpp.
 struct RewriteKind {
   std::string_view name, summary;
   std::vector<RewriteParameter> parameters;

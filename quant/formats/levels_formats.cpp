@@ -70,7 +70,9 @@ Levels make_levels(std::string_view name, int bits) {
   if (name == "fp4:bnb") return bitsandbytes_fp4_levels();
   if (name.starts_with("fp")) return mini_float_levels(mini_float(name));
   if (name == "nf4") return normal_float_levels();
-  return name.starts_with("pot") ? power_of_two_levels(bits) : additive_power_of_two_levels(bits);
+  if (name.starts_with("pot")) return power_of_two_levels(bits);
+  assert(name.starts_with("apot"));
+  return additive_power_of_two_levels(bits);
 }
 
 }  // namespace

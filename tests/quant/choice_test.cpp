@@ -89,8 +89,8 @@ TEST_CASE("words that a format cannot follow are errors") {
       {"ternary+mse", "ternary has no such range method"},
       {"codebook4+mse", "codebook4 has no such range method"},
       {"fp8+octav", "fp8 has no such range method"},
-      {"int4+affine+octav", "this range method needs symmetric"},
-      {"int4+affine+pow2", "this range method needs symmetric"},
+      {"int4+affine+octav", "range octav needs symmetric"},
+      {"int4+affine+pow2", "range pow2 needs symmetric"},
       {"int4+scale6", "scaleN is for vsint formats"},
       {"vsint4+scale", "'scale' has no number of bits, as in scale6"},
       {"vsint4+scale11", "the scale of a vector has 2 to 10 bits"},
@@ -194,6 +194,8 @@ TEST_CASE("unknown, empty, repeated or useless modifiers are errors") {
   const std::string granularities = "is not a granularity; known: tensor, channel, token, gN for groups of N";
   CHECK_THROWS_WITH(weight("int4:row"), error("int4:row") + "'row' " + granularities);
   CHECK_THROWS_WITH(weight("int4:"), error("int4:") + "'' " + granularities);
+  CHECK_THROWS_WITH(weight("mxfp8:awy"), error("mxfp8:awy") + "'awy' " + granularities +
+                                             "; variants: mxfp8:e5m2, mxfp8:away, mxfp8:e5m2:away");
   for (const std::string count : {"0", "-1", "", "x", "6 4", "64x", "1048577", "99999999999999999999"})
     CHECK_THROWS_WITH(weight("int4:g" + count),
                       error("int4:g" + count) + "a group has 1 to 1048576 elements, not '" + count + "'");
