@@ -48,12 +48,17 @@ struct Factor {
       for_chunks(j, j + width(j), subtract);
       if (!factor_diagonal(j)) return false;
       const PackedMatrix<double> inverse({inverses.back().data(), 1, width(j)}, width(j), width(j));
+      const PackedMatrix<double> lower({at(j, j), 1, n}, width(j), width(j));
       for_chunks(j + width(j), n, [&](std::int64_t r, std::int64_t rows) {
         subtract(r, rows);
         Part part(at(r, j), rows, width(j), Eigen::OuterStride<>(n));
         const Matrix unsolved = part;
         part.setZero();
         add_product(1.0, {unsolved.data(), width(j), 1}, rows, inverse, part.data(), n);
+        // One step of refinement: as exact as substitution where the block's inverse alone loses two digits.
+        Matrix rest = unsolved;
+        add_product(-1.0, {part.data(), n, 1}, rows, lower, rest.data(), width(j));
+        add_product(1.0, {rest.data(), width(j), 1}, rows, inverse, part.data(), n);
       });
     }
     return true;

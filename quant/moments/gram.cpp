@@ -11,10 +11,9 @@
 
 namespace bitplan {
 void transposed_product(std::int64_t rows, std::int64_t stride, const float* left, std::int64_t m, const float* right,
-                        std::int64_t n, float* out) {
+                        std::int64_t n, double* sums) {
   constexpr std::int64_t kPiece = 256;  // rows that the product sums up at once: more of them would only cost memory
-  std::vector<double> a(static_cast<std::size_t>(kPiece * m)), b(static_cast<std::size_t>(kPiece * n)),
-      sums(static_cast<std::size_t>(m * n));
+  std::vector<double> a(static_cast<std::size_t>(kPiece * m)), b(static_cast<std::size_t>(kPiece * n));
   const auto widen = [&](const float* from, std::int64_t first, std::int64_t count, std::int64_t width, double* to) {
     for (std::int64_t r = first; r < first + count; ++r, to += width) std::copy_n(from + r * stride, width, to);
   };
@@ -22,9 +21,8 @@ void transposed_product(std::int64_t rows, std::int64_t stride, const float* lef
     const std::int64_t count = std::min(kPiece, rows - first);
     widen(left, first, count, m, a.data());
     widen(right, first, count, n, b.data());
-    add_product(1.0, {a.data(), 1, m}, m, PackedMatrix<double>({b.data(), n, 1}, count, n), sums.data(), n);
+    add_product(1.0, {a.data(), 1, m}, m, PackedMatrix<double>({b.data(), n, 1}, count, n), sums, n);
   }
-  std::copy(sums.begin(), sums.end(), out);
 }
 
 GramAccumulator::GramAccumulator(std::int64_t columns, bool with_cross, int threads, TransposedProduct product)
@@ -74,12 +72,9 @@ void GramAccumulator::add_sums(const float* rows, std::int64_t count, const Tile
 
 void GramAccumulator::add_tile(const float* left, const float* right, std::int64_t rows, const Tile& tile,
                                double* sums) const {
-  alignas(64) float products[kTile * kTile];
-  for (std::int64_t first = 0; first < rows; first += kRun) {
+  for (std::int64_t first = 0; first < rows; first += kRun)
     product_(std::min(kRun, rows - first), columns_, left + first * columns_ + tile.row, tile.rows,
-             right + first * columns_ + tile.column, tile.columns, products);
-    for (std::int64_t i = 0; i < tile.rows * tile.columns; ++i) sums[i] += static_cast<double>(products[i]);
-  }
+             right + first * columns_ + tile.column, tile.columns, sums);
 }
 
 /// One task a tile: gram's of `left`, then cross's of left and right where there is a right.

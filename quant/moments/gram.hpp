@@ -6,13 +6,14 @@
 
 namespace bitplan {
 
-/// out [m, n] = L^T R of `rows` rows: row r of L is left[r * stride + 0 … m-1], of R right[r * stride + 0 … n-1].
+/// sums [m, n] += L^T R of `rows` rows: row r of L is left[r * stride + 0 … m-1], of R right[r * stride + 0 … n-1].
+/// m and n are at most GramAccumulator::kTile, rows GramAccumulator::kRun.
 using TransposedProduct = void (*)(std::int64_t rows, std::int64_t stride, const float* left, std::int64_t m,
-                                   const float* right, std::int64_t n, float* out);
-/// With quant/math/matmul.hpp in double, rounded once: the order of GPTQ's channels hangs on the last bits of their
+                                   const float* right, std::int64_t n, double* sums);
+/// With quant/math/matmul.hpp, in double throughout: the order of GPTQ's channels hangs on the last bits of their
 /// energies, and ties in it that float sums break decide codes. Equal bits on each instruction set.
 void transposed_product(std::int64_t rows, std::int64_t stride, const float* left, std::int64_t m, const float* right,
-                        std::int64_t n, float* out);
+                        std::int64_t n, double* sums);
 
 /// Second moments of a layer's inputs: what every Hessian or learned rounding needs of the data.
 ///
@@ -21,10 +22,10 @@ void transposed_product(std::int64_t rows, std::int64_t stride, const float* lef
 ///   mean  = 1/m sum_t xq_t                         [k]
 ///
 /// Rows are samples: tokens of a linear layer, im2col patches of a convolution (one accumulator a group of a grouped
-/// one). Rows are multiplied in runs of at most 1024 by `product`; the runs, floats, are summed in double, in the order
-/// of the calls. The matrix is cut into square tiles of at most kTile columns, each computed by one thread, those
-/// below the diagonal of gram not at all: results do not depend on the number of threads. Memory 4 k^2 bytes (12 k^2
-/// with cross moments); m k^2 / 2 multiply-adds (3/2 m k^2), the diagonal's tiles being whole.
+/// one). Rows are multiplied in runs of at most 1024 by `product` and summed in double, in the order of the calls. The
+/// matrix is cut into square tiles of at most kTile columns, each computed by one thread, those below the diagonal of
+/// gram not at all: results do not depend on the number of threads. Memory 4 k^2 bytes (12 k^2 with cross moments); m
+/// k^2 / 2 multiply-adds (3/2 m k^2), the diagonal's tiles being whole.
 class GramAccumulator {
  public:
   static constexpr std::int64_t kTile = 96, kRun = 1024;

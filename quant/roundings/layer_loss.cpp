@@ -53,7 +53,7 @@ double LayerLoss::of_row(std::int64_t row, std::span<const float> values, std::s
 }
 
 std::vector<double> LayerLoss::of_rows(std::span<const float> values) const {
-  constexpr std::int64_t kBlock = 256, kRows = 64;  // G comes from memory once for so many rows
+  constexpr std::int64_t kBlock = 256;
   const std::int64_t k = problem_.columns;
   std::vector<double> out(static_cast<std::size_t>(problem_.rows));
   const auto add_rows = [&](std::int64_t first, std::int64_t rows, std::vector<float>& error,
@@ -75,12 +75,14 @@ std::vector<double> LayerLoss::of_rows(std::span<const float> values) const {
       }
   };
   const int threads = problem_.threads > 0 ? problem_.threads : default_threads();
+  // G comes from memory once for so many rows; fewer of them where there is not enough for all threads.
+  const std::int64_t together = std::clamp<std::int64_t>((problem_.rows / threads + 7) / 8 * 8, 16, 64);
   std::vector<std::vector<float>> error(static_cast<std::size_t>(threads)), moved(error.size());
-  parallel_for(static_cast<std::size_t>((problem_.rows + kRows - 1) / kRows), threads,
+  parallel_for(static_cast<std::size_t>((problem_.rows + together - 1) / together), threads,
                [&](std::size_t chunk, int worker) {
-                 const std::int64_t first = static_cast<std::int64_t>(chunk) * kRows;
+                 const std::int64_t first = static_cast<std::int64_t>(chunk) * together;
                  const auto own = static_cast<std::size_t>(worker);
-                 add_rows(first, std::min(kRows, problem_.rows - first), error[own], moved[own]);
+                 add_rows(first, std::min(together, problem_.rows - first), error[own], moved[own]);
                });
   for (std::size_t r = 0; r < out.size(); ++r)
     if (!std::isfinite(out[r]))

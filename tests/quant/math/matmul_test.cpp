@@ -40,6 +40,27 @@ void compare_with_definition(std::ptrdiff_t rows, std::ptrdiff_t inner, std::ptr
   }
 }
 
+/// J L^-1 J of J H J = L L^T, element by element in long double.
+std::vector<float> upper_by_definition(const std::vector<double>& h, std::int64_t n) {
+  const auto size = static_cast<std::size_t>(n);
+  std::vector<long double> l(size * size), x(size * size);
+  for (std::size_t c = 0; c < size; ++c)
+    for (std::size_t r = c; r < size; ++r) {
+      long double sum = h[(size - 1 - r) * size + size - 1 - c];
+      for (std::size_t i = 0; i < c; ++i) sum -= l[r * size + i] * l[c * size + i];
+      l[r * size + c] = r == c ? std::sqrt(sum) : sum / l[c * size + c];
+    }
+  std::vector<float> upper(size * size);
+  for (std::size_t c = 0; c < size; ++c)
+    for (std::size_t r = c; r < size; ++r) {
+      long double sum = r == c;
+      for (std::size_t i = c; i < r; ++i) sum -= l[r * size + i] * x[i * size + c];
+      x[r * size + c] = sum / l[r * size + r];
+      upper[(size - 1 - r) * size + size - 1 - c] = static_cast<float>(x[r * size + c]);
+    }
+  return upper;
+}
+
 }  // namespace
 
 TEST_CASE("a product has the bits of its definition, for any shape and either order of storage") {
@@ -61,11 +82,16 @@ TEST_CASE("a part of a product is that part of the whole") {
   const auto a = numbers<float>(static_cast<std::size_t>(rows * inner), 1);
   const auto b = numbers<float>(static_cast<std::size_t>(inner * columns), 2);
   const PackedMatrix<float> packed({b.data(), columns, 1}, inner, columns);
-  std::vector<float> part(static_cast<std::size_t>(rows * columns)), wanted = part;
-  add_product(2.0F, {a.data(), inner, 1}, rows, packed, part.data(), columns, {256, 520, 32, 64});
-  add_product_ref(2.0F, {a.data() + 256, inner, 1}, rows, {b.data() + 256 * columns + 32, columns, 1}, inner - 256, 32,
-                  wanted.data() + 32, columns);
-  CHECK(part == wanted);
+  for (const Isa isa : usable_isas())
+    for (const ProductRange& range : {ProductRange{256, 520, 32, 64}, ProductRange{0, 256, 96, 100},
+                                      ProductRange{256, 512, 128, 100}}) {  // the last: nothing
+      std::vector<float> part(static_cast<std::size_t>(rows * columns)), wanted = part;
+      add_product(2.0F, {a.data(), inner, 1}, rows, packed, part.data(), columns, range, isa);
+      add_product_ref(2.0F, {a.data() + range.begin, inner, 1}, rows,
+                      {b.data() + range.begin * columns + range.first, columns, 1}, range.end - range.begin,
+                      range.last - range.first, wanted.data() + range.first, columns);
+      CHECK(part == wanted);
+    }
 }
 
 TEST_CASE("U of a matrix is upper triangular, U^T U is its inverse, and threads do not matter") {
@@ -107,6 +133,38 @@ TEST_CASE("a matrix that is not positive definite has no U") {
   CHECK_FALSE(inverse_cholesky_upper(std::vector<double>{0}, 1, 1));
   CHECK(*inverse_cholesky_upper(std::vector<double>{4}, 1, 1) == std::vector<float>{0.5F});
   CHECK(inverse_cholesky_upper({}, 0, 1)->empty());
+}
+
+TEST_CASE("a bad pivot or a value that is not finite beyond the first block is found, too") {
+  const std::int64_t n = 300;
+  const auto refused = [&](std::int64_t row, std::int64_t column, double value) {
+    std::vector<double> h(static_cast<std::size_t>(n * n));
+    for (std::int64_t d = 0; d < n; ++d) h[static_cast<std::size_t>(d * (n + 1))] = 1 + static_cast<double>(d % 3);
+    h[static_cast<std::size_t>(row * n + column)] = h[static_cast<std::size_t>(column * n + row)] = value;
+    return !inverse_cholesky_upper(h, n, 2);
+  };
+  CHECK_FALSE(refused(0, n - 1, 0.5));
+  for (const std::int64_t at : {0L, n / 2, n - 1}) CHECK(refused(at, at, -1));
+  for (const double value : {double{NAN}, double{INFINITY}, 2.0}) CHECK(refused(0, n - 1, value));
+}
+
+TEST_CASE("a matrix that is nearly singular is factored as exactly as by substitution") {
+  const std::int64_t n = 400;
+  std::vector<double> h(static_cast<std::size_t>(n * n));
+  for (std::int64_t r = 0; r < n; ++r)
+    for (std::int64_t c = 0; c < n; ++c) {
+      const double far = static_cast<double>(r - c) / 30;
+      h[static_cast<std::size_t>(r * n + c)] = std::exp(-far * far) + (r == c ? 1e-10 : 0);
+    }
+  const auto u = inverse_cholesky_upper(h, n, 1);
+  REQUIRE(u);
+  const std::vector<float> wanted = upper_by_definition(h, n);
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>((*u)[i]) - static_cast<double>(wanted[i])));
+    largest = std::max(largest, std::abs(static_cast<double>(wanted[i])));
+  }
+  CHECK(worst < 1e-4 * largest);
 }
 
 TEST_CASE("second moments are means of products; cross moments keep quantized inputs first") {
