@@ -13,8 +13,8 @@ set(apps     core model quant hwmodels eval search cluster plan)
 set(max_lines 500)
 
 # library header (regular expression) -> folders that may include it
-set(libraries "yaml-cpp/" "onnx/|google/protobuf" "boost/" "dnnl|oneapi/" "Eigen/" "mpi\\.h" "sqlite3" "CLI/")
-set(homes     "core"      "model,plan"             "model"  "eval"         "quant,eval,search" "cluster" "cluster" "apps")
+set(libraries "yaml-cpp/" "spdlog/" "zip\\.h" "onnx/|google/protobuf" "boost/" "dnnl|oneapi/" "jpeglib|png\\.h" "Eigen/" "mpi\\.h" "sqlite3" "CLI/")
+set(homes     "core"      "core"    "core"    "model,plan"             "model"  "eval"         "eval"            "quant,eval,search" "cluster" "cluster" "apps")
 
 foreach(folder core model quant hwmodels eval search cluster plan apps)
   file(GLOB_RECURSE files ${ROOT}/${folder}/*.hpp ${ROOT}/${folder}/*.cpp)
@@ -43,7 +43,7 @@ foreach(folder core model quant hwmodels eval search cluster plan apps)
 endforeach()
 
 foreach(folder core model quant hwmodels eval search cluster plan apps tests bench)
-  file(GLOB_RECURSE files ${ROOT}/${folder}/*.hpp ${ROOT}/${folder}/*.cpp)
+  file(GLOB_RECURSE files ${ROOT}/${folder}/*.hpp ${ROOT}/${folder}/*.cpp ${ROOT}/${folder}/*.inc)
   foreach(file IN LISTS files)
     file(READ ${file} text)
     string(REGEX MATCHALL "\n" newlines "${text}")
