@@ -91,8 +91,8 @@ int bench_command(const BenchOptions& options) {
                                         {"calibration_s", calibrate_s}, {"evaluations", list}}.dump(1) << '\n';
     return 0;
   }
-  std::cout << file.string() << ", " << threads << (threads == 1 ? " thread: import " : " threads: import ") << format_seconds(import_s) << ", calibration "
-            << format_seconds(calibrate_s) << "\n\n";
+  std::cout << file.string() << ", " << threads << (threads == 1 ? " thread" : " threads") << ": import "
+            << format_seconds(import_s) << ", calibration " << format_seconds(calibrate_s) << "\n\n";
   Table table({"evaluation on selection data", "first", "again", "samples/s"});
   for (const auto& row : rows)
     table.row({row.name, format_seconds(row.first_s), format_seconds(row.seconds), fixed(row.samples_per_s, 0)});

@@ -96,7 +96,8 @@ void add_cost(CLI::App& app, Run& run) {
   sub->add_option("--hw", o->hardware, "One of the experiment's hardware models; default all");
   auto* which = sub->add_option_group("assignment", "whose cost");
   which->add_option("--plan", o->plan, "A plan.json");
-  which->add_option("--uniform", o->uniform, "All layers alike: w4a8, float, or choices as in mxfp4/int8")->type_name("w4a8");
+  which->add_option("--uniform", o->uniform, "All layers alike: w4a8, float, or choices as in mxfp4/int8")
+      ->type_name("w4a8");
   which->require_option(1);
   sub->add_flag("--json", o->json, "Print one JSON object");
   add_set(sub, o->set);

@@ -61,14 +61,16 @@ std::string granularity_label(const Granularity& granularity) {
   return std::string(":g").append(std::to_string(granularity.group));
 }
 
+std::string_view name_of(RangeMethod range) {
+  return std::ranges::find(kRangeMethods, range, &RangeEntry::method)->name;
+}
+
 std::string range_label(const Choice& choice, RangeMethod plain, double plain_percentile) {
   const bool percentile = choice.range == RangeMethod::percentile;
   if (choice.range == plain && (!percentile || choice.percentile == plain_percentile) && choice.norm == kNorm)
     return {};
-  const auto entry =
-      std::find_if(kRangeMethods.begin(), kRangeMethods.end(), [&](const auto& e) { return e.method == choice.range; });
   std::string label("+");
-  label.append(entry->name);
+  label.append(name_of(choice.range));
   if (percentile && choice.percentile != plain_percentile) label.append(shortest(choice.percentile));
   if (choice.norm != kNorm) label.append(shortest(choice.norm));
   return label;
@@ -150,8 +152,7 @@ void check_format(const ChoiceWords& words, const FormatEntry& format, const Cho
     throw InputError(name + " is " + (choice.symmetric ? "symmetric" : "affine"));
   if (!takes(format, choice.range)) throw InputError(name + " has no such range method");
   if (needs_symmetric(choice.range) && !choice.symmetric)
-    throw InputError("range " + std::string(std::ranges::find(range_methods(), choice.range, &RangeEntry::method)->name) +
-                     " needs symmetric");
+    throw InputError("range " + std::string(name_of(choice.range)) + " needs symmetric");
   if (words.scale_bits && format.family != FormatFamily::vector) throw InputError("scaleN is for vsint formats");
   if (choice.gain && !takes_gain(format)) throw InputError(name + " has no scale that gain could change");
   if (choice.refit && !can_refit(format, choice))

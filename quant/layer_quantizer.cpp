@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "quant/integer_steps.hpp"
+#include "quant/math/finite.hpp"
 #include "quant/moments/centred_moments.hpp"
 #include "quant/output_judge.hpp"
 #include "quant/rewrites/awq.hpp"
@@ -163,9 +164,6 @@ class LayerQuantizer {
     const std::int64_t group = choice_.granularity.kind == Granularity::Kind::group ? choice_.granularity.group : 0;
     const std::vector<float> means = awq_weight_means(seen_.weights, seen_.columns, group);
     const std::vector<float> energies = seen_.energies(0);
-    const auto finite = [](const std::vector<float>& all) {
-      return std::ranges::all_of(all, [](float x) { return std::isfinite(x); });
-    };
     const auto total = [](const JudgedWeight& of, double RowError::*part) {
       return std::accumulate(of.errors.begin(), of.errors.end(), 0.0,
                              [&](double sum, const RowError& error) { return sum + error.*part; });
@@ -178,7 +176,7 @@ class LayerQuantizer {
       std::vector<float> scaled_energies = energies;
       for (std::size_t c = 0; c < energies.size(); ++c) scaled_energies[c] /= scales[c] * scales[c];
       const std::vector<float> columns = scaled_columns(seen_.weights, scales);
-      if (!finite(columns) || !finite(scaled_energies)) continue;  // float32 has no such layer
+      if (!all_finite(columns) || !all_finite(scaled_energies)) continue;  // float32 has no such layer
       QuantizedWeight weight =
           quantize_weight(columns, view(seen_, seen_.groups), plain_,
                           choice_.range == RangeMethod::wmse ? scaled_energies : std::vector<float>());

@@ -11,7 +11,7 @@
 #endif
 
 #define BITPLAN_BODY "eval/kernels/depthwise_plane.inc"
-#include "eval/kernels/each_isa.inc"
+#include "quant/math/each_isa.inc"
 
 namespace bitplan {
 

@@ -14,7 +14,7 @@
 #include "quant/math/affine.hpp"
 
 #define BITPLAN_BODY "eval/kernels/pointwise.inc"
-#include "eval/kernels/each_isa.inc"
+#include "quant/math/each_isa.inc"
 
 namespace bitplan {
 

@@ -13,7 +13,7 @@
 #include "quant/math/affine.hpp"
 
 #define BITPLAN_BODY "eval/kernels/row_kernels.inc"
-#include "eval/kernels/each_isa.inc"
+#include "quant/math/each_isa.inc"
 
 namespace bitplan {
 

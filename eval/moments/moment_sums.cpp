@@ -5,7 +5,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "core/error.hpp"
-#include "core/parallel.hpp"
+#include "core/parallel_chunks.hpp"
 
 namespace bitplan {
 namespace {
@@ -85,12 +85,8 @@ void MomentSums::add(std::span<const float> values, std::span<const float> quant
 }
 
 void MomentSums::fill(std::span<const float> values, std::span<const float> quantized, std::span<const Row> rows) {
-  const auto count = static_cast<std::int64_t>(rows.size());
-  const auto blocks = static_cast<std::size_t>((count + kRowsTogether - 1) / kRowsTogether);
-  parallel_for(blocks, threads_, [&](std::size_t block, int) {
-    const auto first = static_cast<std::int64_t>(block) * kRowsTogether;
-    const auto some =
-        rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(kRowsTogether, count - first)));
+  parallel_chunks(std::ssize(rows), kRowsTogether, threads_, [&](std::int64_t first, std::int64_t count, int) {
+    const auto some = rows.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
     std::vector<Patches::Place> places;
     for (const Row& row : some) places.push_back(patches_.place(row.sample, row.row));
     for (std::int64_t g = 0; g < patches_.groups(); ++g)

@@ -9,9 +9,9 @@
 #include "eval/rewrites/rewrite_job.hpp"
 #include "quant/rewrites/equalisation.hpp"
 
-// Cross-layer equalisation, quant/rewrites/equalisation.hpp. Sets of two layers, or of three around a depthwise one, are taken
-// in the order of the network and share layers, so this goes round until no factor changes by more than 0.1 % in a
-// round, or 100 rounds are done. (AIMET goes round once, Nagel et al. until convergence.)
+// Cross-layer equalisation, quant/rewrites/equalisation.hpp. Sets of two layers, or of three around a depthwise one, are
+// taken in the order of the network and share layers, so this goes round until no factor changes by more than 0.1 % in
+// a round, or 100 rounds are done. (AIMET goes round once, Nagel et al. until convergence.)
 namespace bitplan {
 namespace {
 

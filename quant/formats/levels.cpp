@@ -16,6 +16,13 @@ float last_below(double bound, bool at_bound_up) {
   return f;
 }
 
+std::vector<double> midpoints(std::span<const float> values) {
+  std::vector<double> out;
+  for (std::size_t i = 0; i + 1 < values.size(); ++i)
+    out.push_back((static_cast<double>(values[i]) + values[i + 1]) / 2);
+  return out;
+}
+
 }  // namespace
 
 Levels::Levels(std::vector<float> values, std::vector<std::int16_t> codes, std::span<const double> bounds,
@@ -27,22 +34,16 @@ Levels::Levels(std::vector<float> values, std::vector<std::int16_t> codes, std::
 }
 
 Levels Levels::nearest(std::vector<float> values, std::vector<std::int16_t> codes) {
-  std::vector<double> bounds;
+  const std::vector<double> bounds = midpoints(values);
   std::vector<bool> up;
-  for (std::size_t i = 0; i + 1 < values.size(); ++i) {
-    bounds.push_back((static_cast<double>(values[i]) + values[i + 1]) / 2);
-    up.push_back(codes[i + 1] % 2 == 0);
-  }
+  for (std::size_t i = 0; i < bounds.size(); ++i) up.push_back(codes[i + 1] % 2 == 0);
   return {std::move(values), std::move(codes), bounds, up};
 }
 
 Levels Levels::away_from_zero() const {
-  std::vector<double> bounds;
+  const std::vector<double> bounds = midpoints(values_);
   std::vector<bool> up;
-  for (std::size_t i = 0; i + 1 < values_.size(); ++i) {
-    bounds.push_back((static_cast<double>(values_[i]) + values_[i + 1]) / 2);
-    up.push_back(bounds.back() > 0);
-  }
+  for (const double bound : bounds) up.push_back(bound > 0);
   return {values_, codes_, bounds, up};
 }
 

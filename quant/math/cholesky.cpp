@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "core/parallel.hpp"
+#include "core/parallel_chunks.hpp"
 #include "quant/math/matmul.hpp"
 
 namespace bitplan {
@@ -15,10 +15,6 @@ constexpr std::int64_t kBlock = 128, kChunk = 64;
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Part = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
-
-std::size_t pieces_of(std::int64_t rows, std::int64_t size) {
-  return static_cast<std::size_t>((rows + size - 1) / size);
-}
 
 /// A square row-major matrix that becomes L in its lower triangle, block column by block column.
 struct Factor {
@@ -32,10 +28,8 @@ struct Factor {
   /// body(first, rows) for the rows begin ... end - 1, a chunk at a time.
   template <class Body>
   void for_chunks(std::int64_t begin, std::int64_t end, const Body& body) const {
-    parallel_for(pieces_of(end - begin, kChunk), threads, [&](std::size_t chunk, int) {
-      const std::int64_t first = begin + static_cast<std::int64_t>(chunk) * kChunk;
-      body(first, std::min(kChunk, end - first));
-    });
+    parallel_chunks(end - begin, kChunk, threads,
+                    [&](std::int64_t first, std::int64_t rows, int) { body(begin + first, rows); });
   }
 
   /// Left-looking. False when a pivot is not positive.
@@ -99,12 +93,11 @@ std::optional<std::vector<float>> inverse_cholesky_upper(std::vector<double> h, 
   if (!factor.run()) return std::nullopt;
   std::vector<float> upper(h.size());
   std::vector<Matrix> columns(static_cast<std::size_t>(threads > 0 ? threads : default_threads()));
-  parallel_for(pieces_of(n, kBlock), threads, [&](std::size_t block, int worker) {
-    const std::int64_t j = static_cast<std::int64_t>(block) * kBlock;
+  parallel_chunks(n, kBlock, threads, [&](std::int64_t j, std::int64_t width, int worker) {
     Matrix& x = columns[static_cast<std::size_t>(worker)];
     factor.inverse_columns(j, x);
     for (std::int64_t r = j; r < n; ++r)
-      for (std::int64_t c = j; c < j + x.cols(); ++c)
+      for (std::int64_t c = j; c < j + width; ++c)
         upper[static_cast<std::size_t>((n - 1 - r) * n + n - 1 - c)] = static_cast<float>(x(r - j, c - j));
   });
   return upper;

@@ -24,35 +24,14 @@ struct Block {
   std::ptrdiff_t c_stride, first, last;  // panels begin at multiples of their width
 };
 
-#define BITPLAN_VECTOR_BYTES 0
-namespace isa_generic {
-#include "quant/math/matmul_tile.inc"
-}
-#undef BITPLAN_VECTOR_BYTES
+}  // namespace
+}  // namespace bitplan
 
-// Pragmas, not the attributes of quant/math/isa.hpp: intrinsics are inlined only into functions of their own set.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#define BITPLAN_VECTOR_BYTES 32
-namespace isa_avx2 {
-#include "quant/math/matmul_tile.inc"
-}
-#undef BITPLAN_VECTOR_BYTES
-#pragma GCC pop_options
+#define BITPLAN_BODY "quant/math/matmul_tile.inc"
+#include "quant/math/each_isa.inc"
 
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
-#define BITPLAN_VECTOR_BYTES 64
-namespace isa_avx512 {
-#include "quant/math/matmul_tile.inc"
-}
-#undef BITPLAN_VECTOR_BYTES
-#pragma GCC pop_options
-#else
-namespace isa_avx2 = isa_generic;
-namespace isa_avx512 = isa_generic;
-#endif
+namespace bitplan {
+namespace {
 
 /// Rows of A by eights: element (r, p) at ((r / 8) * inner + p) * 8 + r % 8; missing rows are zeros.
 template <class T>

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/parallel.hpp"
+#include "quant/math/finite.hpp"
 #include "quant/ranges/value_range.hpp"
 #include "quant/roundings/gptq.hpp"
 #include "quant/roundings/level_rows.hpp"
@@ -149,7 +150,7 @@ void take_better(Sweep& sweep, const Sweep& other, const LayerLoss& loss) {
   std::vector<bool> broken(static_cast<std::size_t>(sweep.problem.rows));
   for (std::int64_t r = 0; r < sweep.problem.rows; ++r) {
     const auto row = std::span(finite).subspan(static_cast<std::size_t>(r * k), static_cast<std::size_t>(k));
-    if (std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); })) continue;
+    if (all_finite(row)) continue;
     broken[static_cast<std::size_t>(r)] = true;
     std::copy_n(other.values.begin() + r * k, k, row.begin());
   }

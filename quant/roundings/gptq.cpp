@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/error.hpp"
-#include "core/parallel.hpp"
+#include "core/parallel_chunks.hpp"
 #include "quant/math/affine.hpp"
 #include "quant/math/cholesky.hpp"
 #include "quant/math/isa.hpp"
@@ -215,12 +215,9 @@ RoundedWeight round_gptq(const RoundingProblem& problem, const GptqSettings& set
   std::vector<float> weights = starting_weights(sweep, loss.drift());
   std::vector<std::int16_t> codes(weights.size());
   RoundingGrid grid = grid_of(sweep);
-  parallel_for(static_cast<std::size_t>((problem.rows + kTile - 1) / kTile), problem.threads,
-               [&](std::size_t tile, int) {
-                 const std::int64_t first = static_cast<std::int64_t>(tile) * kTile;
-                 sweep_tile(sweep, first, std::min(kTile, problem.rows - first), weights.data() + first * k, grid,
-                            codes.data() + first * k);
-               });
+  parallel_chunks(problem.rows, kTile, problem.threads, [&](std::int64_t first, std::int64_t rows, int) {
+    sweep_tile(sweep, first, rows, weights.data() + first * k, grid, codes.data() + first * k);
+  });
   RoundingProblem found = problem;
   found.grid = grid;
   return accepted(found, loss, rounded(found, grid, std::move(codes)));

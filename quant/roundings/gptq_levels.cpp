@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "core/error.hpp"
-#include "core/parallel.hpp"
+#include "core/parallel_chunks.hpp"
 #include "quant/math/matmul.hpp"
 #include "quant/roundings/gptq.hpp"
 #include "quant/roundings/level_rows.hpp"
@@ -96,12 +96,10 @@ void round_group(const LevelRows& rows, const RoundingProblem& problem, std::int
   const LayerLoss loss(problem);
   std::vector<float> weights = starting_weights(sweep, loss.drift()), values(weights.size());
   std::vector<std::int16_t> codes(weights.size());
-  parallel_for(static_cast<std::size_t>((problem.rows + kTile - 1) / kTile), problem.threads,
-               [&](std::size_t tile, int) {
-                 const std::int64_t begin = static_cast<std::int64_t>(tile) * kTile, at = begin * k;
-                 sweep_rows(sweep, begin, std::min(kTile, problem.rows - begin), weights.data() + at,
-                            values.data() + at, codes.data() + at);
-               });
+  parallel_chunks(problem.rows, kTile, problem.threads, [&](std::int64_t begin, std::int64_t count, int) {
+    const std::int64_t at = begin * k;
+    sweep_rows(sweep, begin, count, weights.data() + at, values.data() + at, codes.data() + at);
+  });
   const auto width = static_cast<std::size_t>(k), at = static_cast<std::size_t>(first) * width;
   const auto before = loss.of_rows(std::span(rows.nearest_values).subspan(at, values.size()));
   const auto after = loss.of_rows(values);

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/error.hpp"
-#include "core/parallel.hpp"
+#include "core/parallel_chunks.hpp"
 
 namespace bitplan {
 
@@ -78,12 +78,10 @@ std::vector<double> LayerLoss::of_rows(std::span<const float> values) const {
   // G comes from memory once for so many rows; fewer of them where there is not enough for all threads.
   const std::int64_t together = std::clamp<std::int64_t>((problem_.rows / threads + 7) / 8 * 8, 16, 64);
   std::vector<std::vector<float>> error(static_cast<std::size_t>(threads)), moved(error.size());
-  parallel_for(static_cast<std::size_t>((problem_.rows + together - 1) / together), threads,
-               [&](std::size_t chunk, int worker) {
-                 const std::int64_t first = static_cast<std::int64_t>(chunk) * together;
-                 const auto own = static_cast<std::size_t>(worker);
-                 add_rows(first, std::min(together, problem_.rows - first), error[own], moved[own]);
-               });
+  parallel_chunks(problem_.rows, together, threads, [&](std::int64_t first, std::int64_t rows, int worker) {
+    const auto own = static_cast<std::size_t>(worker);
+    add_rows(first, rows, error[own], moved[own]);
+  });
   for (std::size_t r = 0; r < out.size(); ++r)
     if (!std::isfinite(out[r]))
       throw InputError("the output error of channel " +
@@ -100,11 +98,8 @@ double LayerLoss::of(std::span<const float> values) const {
 
 void for_rows_together(const RoundingProblem& problem,
                        const std::function<void(std::int64_t first, std::int64_t rows)>& body) {
-  const auto chunks = static_cast<std::size_t>((problem.rows + kRowsTogether - 1) / kRowsTogether);
-  parallel_for(chunks, problem.threads, [&](std::size_t chunk, int) {
-    const std::int64_t first = static_cast<std::int64_t>(chunk) * kRowsTogether;
-    body(first, std::min(kRowsTogether, problem.rows - first));
-  });
+  parallel_chunks(problem.rows, kRowsTogether, problem.threads,
+                  [&](std::int64_t first, std::int64_t rows, int) { body(first, rows); });
 }
 
 }  // namespace bitplan

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/error.hpp"
+#include "quant/math/finite.hpp"
 #include "quant/math/isa.hpp"
 #include "quant/roundings/descent.hpp"
 #include "quant/roundings/gptq_levels.hpp"
@@ -215,8 +216,7 @@ bool take_levels(LevelRows& rows, const Pattern& pattern, bool binary, std::size
     for (std::size_t i = 0; i < pattern.of.size(); ++i)
       values.push_back(
           static_cast<float>(pattern.factor[i] * t(static_cast<Eigen::Index>(g * pattern.parameters + pattern.of[i]))));
-    const bool finite = std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-    if (!finite || !std::is_sorted(values.begin(), values.end())) return false;
+    if (!all_finite(values) || !std::is_sorted(values.begin(), values.end())) return false;
     const float scale = values.back();
     made.push_back(binary ? Grid{old.levels, scale}
                           : Grid{std::make_shared<const Levels>(Levels::nearest(

@@ -5,7 +5,8 @@
 #include "tests/golden/golden_checks.hpp"
 
 // HQQ and its relatives: hqq, quanto_hqq, brevitas_hqo, torchao_hqq_scale_only. The cases were made by the packages, so
-// they are checked against quant/roundings/hqq_variants.hpp; the plain method must be no worse than its start and than them.
+// they are checked against quant/roundings/hqq_variants.hpp; the plain method must be no worse than its start and than
+// them.
 
 namespace bitplan::test {
 namespace {
